@@ -1,0 +1,52 @@
+"""Exchanges in order of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from loopwise.store.inserts import insert_new
+from loopwise.store.schema import exchanges
+from loopwise.types import Exchange
+
+
+def add(conn: Connection, rows: Sequence[Exchange]) -> None:
+    """Adds exchanges; an id that is known already is left as it is."""
+    insert_new(conn, exchanges, [asdict(row) for row in rows])
+
+
+def get(conn: Connection, exchange_id: str) -> Exchange | None:
+    row = conn.execute(select(exchanges).where(exchanges.c.id == exchange_id)).mappings().first()
+    return _exchange(row) if row else None
+
+
+def known(conn: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of ``ids`` are stored."""
+    return set(conn.scalars(select(exchanges.c.id).where(exchanges.c.id.in_(ids))))
+
+
+def up_to(conn: Connection, watermark: int) -> Iterator[tuple[int, Exchange]]:
+    """(seq, exchange) for all with ``seq <= watermark``, in order."""
+    query = select(exchanges).where(exchanges.c.seq <= watermark).order_by(exchanges.c.seq)
+    for row in conn.execute(query).mappings():
+        yield row["seq"], _exchange(row)
+
+
+def watermark(conn: Connection) -> int:
+    """The highest ``seq``; 0 when there is none."""
+    return conn.scalar(select(func.max(exchanges.c.seq))) or 0
+
+
+def count(conn: Connection) -> int:
+    return conn.scalar(select(func.count()).select_from(exchanges)) or 0
+
+
+def count_by_release(conn: Connection) -> dict[str, int]:
+    query = select(exchanges.c.release, func.count().label("n")).group_by(exchanges.c.release)
+    return {row.release: row.n for row in conn.execute(query)}
+
+
+def _exchange(row: RowMapping) -> Exchange:
+    return Exchange(**{key: value for key, value in row.items() if key != "seq"})

@@ -1,0 +1,32 @@
+"""The append-only journal of turn stages: a stage is done when, and only when, its ``done`` row is there."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import Connection, func, select
+
+from loopwise.store.schema import stages
+from loopwise.types import JsonObject
+
+
+def write(conn: Connection, turn: int, stage: str, status: str, payload: JsonObject) -> None:
+    row = {"turn": turn, "stage": stage, "status": status, "payload": payload, "at": time.time()}
+    conn.execute(stages.insert(), row)
+
+
+def done(conn: Connection, turn: int) -> dict[str, JsonObject]:
+    """Payload by stage, for the stages of ``turn`` that are done, in order."""
+    query = select(stages).where(stages.c.turn == turn, stages.c.status == "done").order_by(stages.c.seq)
+    return {row["stage"]: row["payload"] for row in conn.execute(query).mappings()}
+
+
+def rows(conn: Connection, turn: int) -> list[JsonObject]:
+    """Every row of ``turn``, in order: ``stage, status, payload, at``."""
+    query = select(stages).where(stages.c.turn == turn).order_by(stages.c.seq)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def last_turn(conn: Connection) -> int:
+    """The highest turn that was ever begun; 0 when there is none."""
+    return conn.scalar(select(func.max(stages.c.turn))) or 0

@@ -1,0 +1,16 @@
+"""What a project keeps about itself: a few values by key."""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import Connection, select
+
+from loopwise.store.inserts import insert_new
+from loopwise.store.schema import meta
+
+
+def pseudonym_key(conn: Connection) -> bytes:
+    """The secret with which end-user ids are hashed; made once per project. Wants a writing connection."""
+    insert_new(conn, meta, [{"key": "pseudonym_key", "value": secrets.token_hex(32)}])
+    return bytes.fromhex(conn.scalars(select(meta.c.value).where(meta.c.key == "pseudonym_key")).one())

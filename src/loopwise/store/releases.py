@@ -1,0 +1,49 @@
+"""Release rows and their append-only history. Which steps are allowed is decided in ``release/``, nowhere else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from sqlalchemy import Connection, select
+
+from loopwise.store.schema import release_events, releases
+from loopwise.types import JsonObject, Release, ReleaseState
+
+
+def add(conn: Connection, release: Release, who: str, why: str) -> None:
+    conn.execute(releases.insert(), asdict(release))
+    _log(conn, release.name, None, release.state, (who, why))
+
+
+def set_state(conn: Connection, release: Release, state: ReleaseState, who: str, why: str) -> None:
+    conn.execute(releases.update().where(releases.c.name == release.name).values(state=state))
+    _log(conn, release.name, release.state, state, (who, why))
+
+
+def get(conn: Connection, name: str) -> Release | None:
+    row = conn.execute(select(releases).where(releases.c.name == name)).mappings().first()
+    return Release(**row) if row else None
+
+
+def champion(conn: Connection) -> Release | None:
+    row = conn.execute(select(releases).where(releases.c.state == "champion")).mappings().first()
+    return Release(**row) if row else None
+
+
+def all_releases(conn: Connection) -> list[Release]:
+    """Oldest first."""
+    return [Release(**row) for row in conn.execute(select(releases).order_by(releases.c.at)).mappings()]
+
+
+def history(conn: Connection) -> list[JsonObject]:
+    """Every transition, oldest first: ``name, from_state, to_state, at, who, why``."""
+    return [dict(row) for row in conn.execute(select(release_events).order_by(release_events.c.seq)).mappings()]
+
+
+def _log(
+    conn: Connection, name: str, before: ReleaseState | None, after: ReleaseState, who_why: tuple[str, str]
+) -> None:
+    who, why = who_why
+    row = {"name": name, "from_state": before, "to_state": after, "at": time.time(), "who": who, "why": why}
+    conn.execute(release_events.insert(), row)

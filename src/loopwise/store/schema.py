@@ -1,0 +1,206 @@
+"""The tables. ``seq`` columns give the order of arrival, which watermarks are made of. Changed by migrations only."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+_Seq = BigInteger().with_variant(Integer, "sqlite")  # SQLite autoincrements INTEGER only
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
+
+exchanges = Table(
+    "exchanges",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("at", Float, nullable=False),
+    Column("model", String, nullable=False),
+    Column("release", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("arm", String, nullable=False),
+    Column("propensity", Float, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("response", JSON),
+    Column("status", Integer, nullable=False),
+    Column("latency_s", Float, nullable=False),
+    Column("first_token_s", Float),
+    Column("user", String),
+    Column("episode", String),
+    Column("train", Boolean, nullable=False),
+    Column("error", Text),
+    Index("exchanges_release", "release"),
+    Index("exchanges_user", "user"),
+    Index("exchanges_episode", "episode"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("at", Float, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("value", JSON, nullable=False),
+    Column("exchange_id", String),
+    Column("episode_id", String),
+    Column("choice", Integer, nullable=False),
+    Column("source", String, nullable=False),
+    Column("user", String),
+    Column("comment", Text),
+    Column("supersedes", String),
+    Column("metadata", JSON, nullable=False),
+    Index("feedback_exchange", "exchange_id"),
+    Index("feedback_user", "user"),
+)
+
+problems = Table(
+    "problems",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("messages", JSON, nullable=False),
+    Column("reference", Text),
+    Column("verifier", String, nullable=False),
+    Column("segment", String, nullable=False),
+    Column("metadata", JSON, nullable=False),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("turn", Integer, primary_key=True),
+    Column("index", Integer, primary_key=True),
+    Column("seed", BigInteger, nullable=False),
+    Column("release", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("turn", Integer, primary_key=True),
+    Column("chunk", Integer, primary_key=True),
+    Column("problem_key", String, ForeignKey("problems.key"), primary_key=True),
+    Column("index", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("finish_reason", String, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("logprob", Float),
+    Column("score", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("failed", Boolean, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("manifest", JSON, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+candidates = Table(
+    "candidates",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("parent", String, nullable=False),
+    Column("dataset", String, nullable=False),
+    Column("trainer", String, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("versions", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("parent", String),
+    Column("dataset", String),
+    Column("fingerprint", String, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    # Two operators at once cannot make two champions: the database refuses the second.
+    Index(
+        "one_champion",
+        "state",
+        unique=True,
+        sqlite_where=text("state = 'champion'"),
+        postgresql_where=text("state = 'champion'"),
+    ),
+)
+
+release_events = Table(
+    "release_events",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("name", String, nullable=False),
+    Column("from_state", String),
+    Column("to_state", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("who", String, nullable=False),
+    Column("why", Text, nullable=False),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("turn", Integer, nullable=False),
+    Column("stage", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("stages_turn", "turn"),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("suite", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("fingerprint", String, primary_key=True),
+    Column("release", String, nullable=False),
+    Column("blob", String, nullable=False),  # {scores, answers}
+    Column("at", Float, nullable=False),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("turn", Integer, primary_key=True),
+    Column("report", JSON, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", Float, nullable=False),
+)
