@@ -37,7 +37,8 @@ def get_candidate(conn: Connection, name: str) -> Candidate | None:
     if row is None:
         return None
     fields: JsonObject = {key: value for key, value in row.items() if key != "at"}
-    return Candidate(**{**fields, "path": Path(fields["path"])})
+    fields["path"] = Path(fields["path"])
+    return Candidate(**fields)
 
 
 def add_report(conn: Connection, turn: int, report: JsonObject) -> None:

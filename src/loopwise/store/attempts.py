@@ -63,7 +63,8 @@ def counts(conn: Connection, turn: int | None = None) -> dict[str, int]:
 
 def _problem(row: RowMapping) -> Problem:
     fields: JsonObject = dict(row)
-    return Problem(**{**fields, "messages": tuple(fields["messages"])})
+    fields["messages"] = tuple(fields["messages"])
+    return Problem(**fields)
 
 
 def _problem_row(problem: Problem) -> JsonObject:
