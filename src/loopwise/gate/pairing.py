@@ -43,7 +43,7 @@ def _refuse_mismatch(suite: Suite, role: str, given: SuiteScores) -> None:
     if (given.suite, given.version) != (suite.name, suite.version):
         raise UsageError(
             f"The {role} {given.release!r} was scored on suite {given.suite!r} version {given.version!r}, the gate "
-            f"reads {suite.name!r} version {suite.version!r}: scores compare within one version only, so score it again."
+            f"reads {suite.name!r} version {suite.version!r}: scores compare within one version; score it again."
         )
     if len(given.scores) != n or len(given.answers) not in (0, n):
         raise UsageError(
