@@ -20,12 +20,11 @@ def verdict(report: GateReport) -> CheckResult:
 
 def to_text(report: GateReport) -> str:
     """Verdict, what stands in the way, a table in points (100 points are a share of 1), and answers lost."""
-    lines = [
-        f"{verdict(report).upper()}: candidate {report.candidate or '(none)'} against {report.champion or '(none)'}"
-    ]
+    candidate, champion = report.candidate or "(none)", report.champion or "(none)"
+    lines = [f"{verdict(report).upper()}: candidate {candidate} against champion {champion}"]
     lines += [f"  {check.name} {check.result}: {_reason(check)}" for check in report.checks if not check.passed]
     lines += ["", *_table([HEADINGS, *(_row(check) for check in report.checks)])]
-    lines += ["", "Change, interval and needs are in points; power is the chance of showing it at this size."]
+    lines += ["", *_legend(report)]
     if report.worst:
         lines += ["", "Right before, wrong now:"]
         for example in report.worst:
@@ -52,6 +51,16 @@ def from_json(value: JsonObject) -> GateReport:
     for stored in cast("list[dict[str, Any]]", value["checks"]):
         checks.append(Check(**{name: figure for name, figure in stored.items() if name != "passed"}))
     return GateReport(value["champion"], value["candidate"], tuple(checks), tuple(value["worst"]))
+
+
+def _legend(report: GateReport) -> list[str]:
+    effects = sorted({100 * check.detail["effect"] for check in report.checks if check.detail.get("effect")})
+    sizes = " or ".join(f"{effect:g}" for effect in effects)
+    gain = f"to show a gain of {sizes} points on a target, " if effects else ""
+    return [
+        "Change, interval and needs are in points.",
+        f"Power is the chance {gain}to pass an anchor when truly equal.",
+    ]
 
 
 def _row(check: Check) -> tuple[str, ...]:
