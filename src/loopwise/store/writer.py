@@ -9,12 +9,15 @@ import queue
 import threading
 from concurrent.futures import Future
 
+from sqlalchemy.exc import StatementError
+
 from loopwise.errors import StoreError
 from loopwise.store import exchanges, feedback
 from loopwise.store.database import Store
 from loopwise.types import Exchange, Feedback
 
 _GROUP = 1_000  # rows that one commit takes at most
+_UNWRITABLE = (StatementError, ValueError, TypeError, OverflowError)  # lone surrogates, objects that are no JSON, …
 
 
 class GroupWriter:
@@ -27,7 +30,9 @@ class GroupWriter:
         self._thread.start()
 
     def put(self, row: Exchange | Feedback) -> Future[None]:
+        """Hands over ``row``; it is written even when whoever waits for the future goes away."""
         future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # a future canceled by its waiter could not be ended by the thread
         self._queue.put((row, future))
         return future
 
@@ -62,6 +67,17 @@ class GroupWriter:
         except StoreError as error:
             for _, future in group:
                 future.set_exception(error)
+        except _UNWRITABLE as error:
+            self._commit_singly(group, error)
         else:
             for _, future in group:
                 future.set_result(None)
+
+    def _commit_singly(self, group: list[tuple[Exchange | Feedback, Future[None]]], error: Exception) -> None:
+        """One row that no database can hold must not take its neighbors with it."""
+        if len(group) == 1:
+            row, future = group[0]
+            future.set_exception(StoreError(f"The row {row.id!r} cannot be stored ({error}): correct its values."))
+            return
+        for item in group:
+            self._commit([item])

@@ -1,0 +1,41 @@
+# Everything runs in .venv, which the first target makes; nothing else has to be installed but Python and make.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test test-all lint bench tiny clean
+
+demo: $(READY)
+	$(BIN)/loopwise demo --dir demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY) lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: $(READY)
+	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/gateway.py
+	$(BIN)/python benchmarks/aa.py
+	$(BIN)/python benchmarks/control.py
+
+# Makes the embedded model again: the same fingerprint for the same seed, thread count and machine type.
+tiny: $(READY)
+	$(BIN)/python -m loopwise.tiny.recipe
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Loopwise needs Python 3.11 or newer; set PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[loop,dev]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv demo build dist

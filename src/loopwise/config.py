@@ -1,0 +1,184 @@
+"""``loopwise.toml`` → frozen settings. Unknown keys are refused; paths are taken from the project folder.
+
+Imports nothing heavy, so that settings are parsed before anything slow is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from loopwise.errors import SettingsError
+
+FILE_NAME = "loopwise.toml"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Share = Annotated[float, Field(ge=0.0, le=0.9)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class EngineSettings(_Section):
+    """What answers: the embedded model on loopback, or any server that speaks OpenAI's API."""
+
+    kind: Literal["embedded", "openai"] = "embedded"
+    port: Port = 4041  # of the embedded engine
+    url: str | None = None
+    model: str | None = None
+    api_key_env: str | None = None  # the name of the variable that holds the key, never the key
+
+    @model_validator(mode="after")
+    def _complete(self) -> EngineSettings:
+        if self.kind == "openai" and not (self.url and self.model):
+            raise ValueError('kind = "openai" also needs url and model')
+        return self
+
+
+class GatewaySettings(_Section):
+    host: str = "127.0.0.1"
+    port: Port = 4040
+
+
+class StoreSettings(_Section):
+    url: str = "sqlite:///loopwise.db"
+
+
+class PracticeSettings(_Section):
+    """``problems`` per turn over all sources, ``attempts`` per problem."""
+
+    sources: list[str] = []
+    problems: Annotated[int, Field(ge=1)] = 5_000
+    attempts: Annotated[int, Field(ge=2, le=1_024)] = 8
+    temperature: Annotated[float, Field(gt=0.0, le=2.0)] = 1.0
+    max_tokens: Annotated[int, Field(ge=1)] = 32
+
+
+class TrainSettings(_Section):
+    """``examples`` is the number of examples that one turn's training sees, repeats counted."""
+
+    method: Literal["auto", "sft"] = "auto"
+    base: str | None = None  # the Hugging Face folder that is trained; default: the embedded model's
+    examples: Annotated[int, Field(ge=1)] = 20_000
+    learning_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 2e-3
+
+
+class SuiteSettings(_Section):
+    """``source`` is one problem source or several; ``margin`` is in points (an anchor may lose no more)."""
+
+    role: Literal["target", "anchor", "probe", "final"]
+    source: str | list[str]
+    n: Annotated[int, Field(ge=1)] = 1_000
+    margin: Annotated[float, Field(gt=0.0, le=100.0)] = 5.0
+
+    @property
+    def sources(self) -> list[str]:
+        return [self.source] if isinstance(self.source, str) else self.source
+
+
+class AnchorSettings(_Section):
+    """``share`` of the training rows that are anchors."""
+
+    path: str | None = None
+    share: Share = 0.1
+
+
+class ReleaseSettings(_Section):
+    approve: Literal["human", "auto"] = "human"
+
+
+class LoopSettings(_Section):
+    """A turn begins when ``every_feedback`` new feedback has come in."""
+
+    every_feedback: Annotated[int, Field(ge=1)] = 500
+    seed: int = 0
+
+
+class Settings(_Section):
+    """All of ``loopwise.toml``; ``dir`` is the project folder."""
+
+    dir: Path
+    engine: EngineSettings = EngineSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    store: StoreSettings = StoreSettings()
+    practice: PracticeSettings = PracticeSettings()
+    train: TrainSettings = TrainSettings()
+    suites: dict[str, SuiteSettings] = {}
+    anchors: AnchorSettings = AnchorSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    loop: LoopSettings = LoopSettings()
+
+    @property
+    def models(self) -> Path:
+        """Where released weights lie, a folder each."""
+        return self.dir / "models"
+
+
+def load(directory: Path) -> Settings:
+    """Reads ``directory/loopwise.toml``. Raises SettingsError: missing file, bad TOML, unknown key, wrong type."""
+    path = directory / FILE_NAME
+    if not path.is_file():
+        raise SettingsError(
+            f"There is no {FILE_NAME} in {directory.resolve()}: run 'loopwise init' there, or give --dir."
+        )
+    try:
+        return parse(path.read_text(encoding="utf-8"), directory, str(path))
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8."
+        ) from error
+
+
+def parse(text: str, directory: Path, where: str = FILE_NAME) -> Settings:
+    """Settings from the text of a ``loopwise.toml``."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{where} is not valid TOML: {error}.") from error
+    if "dir" in values:
+        raise SettingsError(f"{where}: 'dir' is not a setting; the project folder is where {FILE_NAME} lies.")
+    try:
+        settings = Settings.model_validate({**values, "dir": directory.resolve()})
+    except ValidationError as error:
+        raise SettingsError(f"{where}: {_sentence(error.errors()[0])}") from error
+    _require_files(settings, where)
+    return settings
+
+
+def _require_files(settings: Settings, where: str) -> None:
+    for key, value in (("[anchors] path", settings.anchors.path), ("[train] base", settings.train.base)):
+        if value is not None and not (settings.dir / value).exists():
+            raise SettingsError(
+                f"{where}: {key} = {value!r} does not exist in {settings.dir}: create it or correct the path."
+            )
+
+
+def _sentence(error: ErrorDetails) -> str:
+    place = [str(part) for part in error["loc"] if part not in ("str", "list[str]")]
+    section, key = place[:-1], place[-1] if place else ""
+    name = f"[{'.'.join(section)}] {key}" if section else f"[{key}]"
+    if error["type"] == "extra_forbidden":
+        return f"{name} is not a setting.{_suggestion(section, key)}"
+    if error["type"] == "missing":
+        return f"{name} is missing: add it."
+    return f"{name} = {error['input']!r} is not possible: {error['msg'].removeprefix('Value error, ')}."
+
+
+def _suggestion(section: list[str], key: str) -> str:
+    known = _keys(Settings, section)
+    close = difflib.get_close_matches(key, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else f" Known here: {', '.join(known)}."
+
+
+def _keys(model: Any, section: list[str]) -> list[str]:
+    if not section:
+        return [name for name in model.model_fields if name != "dir"]
+    if section[0] == "suites":
+        return list(SuiteSettings.model_fields)
+    return _keys(model.model_fields[section[0]].annotation, section[1:])
