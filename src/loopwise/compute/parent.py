@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 
 SUPERVISED = "LOOPWISE_SUPERVISED"  # set by the supervisor in a child's environment
@@ -16,5 +15,6 @@ def exit_with_parent() -> None:
 
 
 def _wait_for_end() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1_024):  # not sys.stdin: its lock, held by a daemon thread, breaks the interpreter's exit
+        pass
     os._exit(0)
