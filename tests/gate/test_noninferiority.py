@@ -17,7 +17,7 @@ from loopwise.stats.power import noninferiority_power
 from loopwise.types import Suite, SuiteScores
 
 DEFAULT = GateSettings()
-TRIALS = 2000
+TRIALS = 1500
 reuse_fixtures = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 
 
@@ -61,9 +61,9 @@ def simulated(
 def test_a_candidate_worse_by_the_margin_passes_at_most_about_as_often_as_the_level(
     make_suite: Callable[..., Suite], make_scores: Callable[..., SuiteScores]
 ) -> None:
-    # exact rate 0.0503; with 2,000 trials a share above 0.068 has probability 2e-4
+    # exact rate 0.0503; with 1,500 trials a share above 0.069 has probability 5e-4
     seen = simulated(make_suite, make_scores, -0.05, seed=30)
-    assert 0.03 <= seen["passed"] / TRIALS <= 0.068
+    assert 0.03 <= seen["passed"] / TRIALS <= 0.069
 
 
 def test_an_equal_candidate_passes_as_often_as_its_power_and_is_rarely_said_to_have_failed(

@@ -57,30 +57,30 @@ def test_the_figures_of_one_check_are_those_worked_by_hand(make_pair: Callable[.
 def test_equal_releases_pass_at_most_as_often_as_the_level(
     make_suite: Callable[..., Suite], make_scores: Callable[..., SuiteScores]
 ) -> None:
-    # 4,000 trials at a level of 0.025: more than 0.033 would happen by chance with probability 8e-4
+    # 2,500 trials at a level of 0.025: a share above 0.035 would happen by chance with probability 1e-3
     suite, rng = make_suite("words", 200), np.random.default_rng(20)
     difficulty = rng.beta(1, 1, size=200)
     seen: Counter[str] = Counter()
-    for _ in range(4000):
+    for _ in range(2500):
         scores = [make_scores(suite, name, rng.random(200) < difficulty) for name in ("a", "b")]
         seen[superiority(pair(suite, *scores), DEFAULT).result] += 1
-    assert seen["passed"] / 4000 <= 0.033
-    assert seen["passed"] > 20  # the test is not merely deaf
+    assert seen["passed"] / 2500 <= 0.035
+    assert seen["passed"] > 15  # the test is not merely deaf
 
 
 def test_a_known_lift_is_found_as_often_as_the_power_that_the_check_states(
     make_suite: Callable[..., Suite], make_scores: Callable[..., SuiteScores]
 ) -> None:
-    # truth: 12.5 % gains, 7.5 % losses; exact power at n = 500 is 0.66; 1,500 trials have a standard error of 0.012
+    # truth: 12.5 % gains, 7.5 % losses; exact power at n = 500 is 0.66; 1,000 trials have a standard error of 0.015
     suite, rng = make_suite("words", 500), np.random.default_rng(21)
     found, stated = 0, []
-    for _ in range(1500):
+    for _ in range(1000):
         cell = rng.random(500)
         champion, candidate = (cell < 0.4) | (cell > 0.925), (cell < 0.4) | ((cell > 0.8) & (cell <= 0.925))
         check = superiority(pair(suite, make_scores(suite, "a", champion), make_scores(suite, "b", candidate)), DEFAULT)
         found += check.passed
         stated.append(check.power)
-    assert found / 1500 == pytest.approx(np.mean(stated), abs=0.045)
+    assert found / 1000 == pytest.approx(np.mean(stated), abs=0.05)
 
 
 @reuse_fixtures

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import betaincinv, gammaln, ndtr, ndtri
-from scipy.stats import binom
+from scipy.special import betainc, betaincinv, gammaln, ndtr, ndtri, xlog1py, xlogy
 
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -31,24 +30,30 @@ def beta_quantile(share: float, a: float, b: float) -> float:
 
 
 def binomial_at_least(k: ArrayLike, n: ArrayLike, p: float) -> Reals:
-    """P(Binomial(n, p) >= k), elementwise."""
-    return np.asarray(binom.sf(np.asarray(k) - 1, n, p), dtype=np.float64)
+    """P(Binomial(n, p) >= k), elementwise, for whole k of any sign."""
+    k, n = np.broadcast_arrays(k, n)
+    inner = (k > 0) & (k <= n)
+    tail = betainc(np.where(inner, k, 1), np.where(inner, n - k + 1, 1), p)
+    return np.where(inner, tail, np.where(k <= 0, 1.0, 0.0))
 
 
 def binomial_exactly(k: ArrayLike, n: int, p: float) -> Reals:
-    """P(Binomial(n, p) = k), elementwise."""
-    return np.asarray(binom.pmf(k, n, p), dtype=np.float64)
+    """P(Binomial(n, p) = k), elementwise, for 0 <= k <= n."""
+    k = np.asarray(k)
+    return np.exp(log_choose(n, k) + xlogy(k, p) + xlog1py(n - k, -p))
 
 
 def binomial_critical(alpha: float, n: ArrayLike, p: float) -> Integers:
-    """The smallest k with P(Binomial(n, p) >= k) <= alpha, elementwise; n + 1 where there is none."""
-    return np.asarray(binom.isf(alpha, n, p), dtype=np.int64) + 1
+    """The smallest k with P(Binomial(n, p) >= k) <= alpha, elementwise; n + 1 where alpha is below P(k = n)."""
+    n = np.asarray(n, dtype=np.int64)
+    return first_true(lambda k: binomial_at_least(k, n, p) <= alpha, n + 1)
 
 
 def binomial_range(n: int, p: float, tail: float) -> Integers:
-    """Every count that Binomial(n, p) takes, but for those of a total probability below ``tail`` at either end."""
-    low, high = int(binom.ppf(tail, n, p)), int(binom.isf(tail, n, p))
-    return np.arange(max(0, low), high + 1, dtype=np.int64)
+    """The counts of Binomial(n, p) around n p, without less than ``tail`` of probability on either side (Bernstein)."""
+    third = -math.log(tail) / 3
+    reach = third + math.sqrt(third**2 + 6 * third * n * p * (1 - p))
+    return np.arange(max(0, math.floor(n * p - reach)), min(n, math.ceil(n * p + reach)) + 1, dtype=np.int64)
 
 
 def log_choose(n: ArrayLike, k: ArrayLike) -> Reals:
@@ -57,7 +62,19 @@ def log_choose(n: ArrayLike, k: ArrayLike) -> Reals:
     return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1), dtype=np.float64)
 
 
-def root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a continuous function crosses 0 between two points at which its signs differ, within 1e-10."""
-    found: float = brentq(function, low, high, xtol=1e-10)  # pyright: ignore[reportAssignmentType]
-    return found
+def first_true(holds: Callable[[Integers], NDArray[np.bool_]], stop: Integers) -> Integers:
+    """The smallest k in 0 ... stop from which on ``holds``, elementwise; ``stop`` itself counts as holding."""
+    low, high = np.zeros_like(stop), stop
+    while (low < high).any():
+        middle = (low + high) // 2
+        held = holds(middle)
+        low, high = np.where(held, low, np.minimum(middle + 1, high)), np.where(held, middle, high)
+    return low
+
+
+def crossing(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function crosses 0, within 1e-10; ``high`` or ``low`` where it does not."""
+    while high - low > 1e-10:
+        middle = (low + high) / 2
+        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
+    return (low + high) / 2

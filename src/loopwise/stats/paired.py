@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loopwise.errors import UsageError
-from loopwise.stats.distributions import binomial_at_least, normal_below, normal_quantile, root
+from loopwise.stats.distributions import binomial_at_least, crossing, normal_below, normal_quantile
 from loopwise.stats.intervals import Interval
 
 Scores = Sequence[float] | NDArray[np.float64]
@@ -84,7 +84,7 @@ def tango_interval(gains: int, losses: int, n: int, level: float = 0.95) -> Inte
     edge = 1 - 1e-9  # the statistic has no value at -1 and 1
 
     def limit(target: float, start: float, end: float) -> float:
-        return root(lambda at: float(tango_z(gains, losses, n, at)) - target, start, end)
+        return crossing(lambda at: float(tango_z(gains, losses, n, at)) - target, start, end)
 
     low = -1.0 if losses == n else limit(z, -edge, min(estimate, edge))
     high = 1.0 if gains == n else limit(-z, max(estimate, -edge), edge)

@@ -20,6 +20,7 @@ from loopwise.stats.distributions import (
     binomial_critical,
     binomial_exactly,
     binomial_range,
+    first_true,
     normal_quantile,
 )
 from loopwise.stats.paired import tango_z
@@ -47,13 +48,8 @@ def noninferiority_power(n: int, discordance: float, difference: float, margin: 
         raise UsageError(f"A margin is a share of 1, such as 0.05 for 5 points; it was {margin}.")
     discordant_D = binomial_range(n, discordance, TAIL)
     z = normal_quantile(1 - alpha)
-    low_D, high_D = np.zeros_like(discordant_D), discordant_D + 1  # the statistic rises in gains: halve the range
-    while (low_D < high_D).any():
-        middle_D = (low_D + high_D) // 2
-        proved_D = tango_z(middle_D, discordant_D - middle_D, n, -margin) > z
-        high_D = np.where(proved_D, middle_D, high_D)
-        low_D = np.where(proved_D, low_D, np.minimum(middle_D + 1, high_D))
-    return _total(n, discordance, difference, discordant_D, low_D)
+    needed_D = first_true(lambda gains_D: tango_z(gains_D, discordant_D - gains_D, n, -margin) > z, discordant_D + 1)
+    return _total(n, discordance, difference, discordant_D, needed_D)
 
 
 def detectable_difference(n: int, discordance: float, alpha: float = 0.025, power: float = 0.8) -> float | None:
