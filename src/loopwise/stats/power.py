@@ -34,7 +34,7 @@ def superiority_power(n: int, discordance: float, difference: float, alpha: floa
     unless |difference| <= discordance <= 1, n >= 1 and 0 < alpha < 0.5."""
     _refuse_truth(n, discordance, difference, alpha)
     discordant_D = binomial_range(n, discordance, TAIL)
-    needed_D = binomial_critical(alpha, discordant_D, 0.5)
+    needed_D = _critical_gains(alpha, 1 << int(discordant_D[-1]).bit_length())[discordant_D]
     return _total(n, discordance, difference, discordant_D, needed_D)
 
 
@@ -79,6 +79,12 @@ def noninferiority_questions(
     """Questions needed to show a loss of less than ``margin`` with probability ``power``, when the true difference is
     ``difference``; None beyond a million."""
     return _fewest(lambda n: noninferiority_power(n, discordance, difference, margin, alpha), power)
+
+
+@lru_cache(maxsize=64)
+def _critical_gains(alpha: float, size: int) -> Integers:
+    """Gains that prove superiority among 0 ... size - 1 discordant answers: searches for n ask for the same ones."""
+    return binomial_critical(alpha, np.arange(size), 0.5)
 
 
 def _total(
