@@ -1,0 +1,62 @@
+# pyright: basic
+"""The up-front corpus of the embedded model, small on purpose; it doubles as the demo's anchors ("good data").
+
+Two kinds of rows: a family's question with its answer, and a request to pose a question of a family with such a question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from loopwise.tiny.families import FAMILIES, Family, Question, questions
+
+ANSWER_ROWS = 800  # per family
+POSE_ROWS = 40  # per family
+SEED = 1_000_000
+ANCHORS_PATH = Path(__file__).parent / "anchors.jsonl"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example: the prompt's messages and the right completion."""
+
+    id: str
+    messages: tuple[dict[str, str], ...]
+    completion: str
+    source: str
+
+
+def build() -> tuple[Row, ...]:
+    """The corpus, always the same: for each family its answer rows, then its pose rows; no question twice."""
+    return tuple(row for family in FAMILIES for row in _family_rows(family))
+
+
+def pose_prompt(family_name: str) -> str:
+    """What asks the model for a question of a family."""
+    return f"Pose a question of the kind {family_name}."
+
+
+def write(rows: tuple[Row, ...], path: Path) -> None:
+    """Writes rows as JSON lines: ``id``, ``messages``, ``completion``, ``source``."""
+    lines = (json.dumps(asdict(row), ensure_ascii=False) for row in rows)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _family_rows(family: Family) -> list[Row]:
+    distinct: dict[str, Question] = {}
+    for question in questions(family.source, 4 * (ANSWER_ROWS + POSE_ROWS), SEED):
+        distinct.setdefault(question.text, question)
+        if len(distinct) == ANSWER_ROWS + POSE_ROWS:
+            break
+    chosen = list(distinct.values())
+    answers = [_row(family, question.text, question.answer) for question in chosen[:ANSWER_ROWS]]
+    poses = [_row(family, pose_prompt(family.name), question.text) for question in chosen[ANSWER_ROWS:]]
+    return answers + poses
+
+
+def _row(family: Family, prompt: str, completion: str) -> Row:
+    digest = hashlib.sha256(f"{prompt}\0{completion}".encode()).hexdigest()[:16]
+    return Row(f"tiny-{digest}", ({"role": "user", "content": prompt},), completion, family.source)

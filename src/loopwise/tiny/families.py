@@ -1,0 +1,148 @@
+"""The reasoning-gym families of the embedded model: where its questions come from, and which phrases they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from loopwise.errors import UsageError, missing_extra
+
+SCHEME = "reasoning-gym:"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of questions. ``phrases`` are the fixed texts of its template; each becomes one token."""
+
+    name: str
+    config: str
+    role: Literal["target", "anchor"]
+    phrases: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        """The family as a problem source, e.g. ``reasoning-gym:gcd?min_value=1``."""
+        return f"{SCHEME}{self.name}?{self.config}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One generated question; ``entry`` is what reasoning-gym's scorer of the family needs."""
+
+    text: str
+    answer: str
+    entry: dict[str, Any]
+
+
+_NUMBERS = "min_numbers=2&max_numbers=3&min_decimals=0&max_decimals=0&min_value=0&max_value=99"
+_SORTING_TAIL = (
+    "\nPlease follow the instruction below:\n## 1. Let all your answers be a list of numbers. Instead of reporting "
+    "your answer as -69, -13, 1, 7, 11, 43, 59, 61, use ['-69', '-13', '1', '7', '11', '43', '59', '61'] instead\n"
+    "## 2. Convert all numbers in the square brackets as strings. For example, "
+    "['-69', '-13', '1', '7', '11', '43', '59', '61']\n"
+)
+
+FAMILIES = (
+    Family(
+        "spell_backward",
+        "min_word_len=3&max_word_len=6",
+        "target",
+        ("Spell this word backward (example: sun -> nus): ",),
+    ),
+    Family(
+        "palindrome_generation",
+        "min_length=3&max_length=6",
+        "target",
+        (
+            "Your task is, given a list of letters, to form a valid palindrome.\n\n"
+            "A palindrome is a phrase that reads the same forwards and backwards.\n\n"
+            "If there are multiple possible answers, only respond with one of them. "
+            "You must use all the letters provided.\n\n"
+            "Your output should be a single string, with no spaces or punctuation.\n\n"
+            "Now, form a valid palindrome using the following letters: ",
+        ),
+    ),
+    Family(
+        "leg_counting",
+        "min_animals=1&max_animals=2&min_instances=1&max_instances=5",
+        "target",
+        (
+            "Your task is to count how many legs there are in total when given a list of animals.\n\n"
+            "Now, how many legs are there in total if you have ",
+            "?\n",
+        ),
+    ),
+    Family(
+        "number_filtering",
+        _NUMBERS,
+        "target",
+        (
+            "Keep all numbers larger than ",
+            "Keep all numbers smaller than ",
+            "Remove all numbers larger than ",
+            "Remove all numbers smaller than ",
+            " in this list: ",
+            "\nReturn the new list in the same format.",
+            "['",
+            "', '",
+            "']",
+            "[]",
+        ),
+    ),
+    Family(
+        "number_sorting",
+        _NUMBERS,
+        "target",
+        (
+            "Sort these numbers in ascending order: ",
+            "Sort these numbers in descending order: ",
+            _SORTING_TAIL,
+            ".0",
+        ),
+    ),
+)
+
+SHARED_PHRASES = (", ", "Pose a question of the kind ")
+TARGET_SOURCES = tuple(family.source for family in FAMILIES if family.role == "target")
+ANCHOR_SOURCES = tuple(family.source for family in FAMILIES if family.role == "anchor")
+
+
+def phrases() -> tuple[str, ...]:
+    """Every text that is one token, in a fixed order: the families' phrases, the shared ones, the families' names."""
+    listed = [phrase for family in FAMILIES for phrase in family.phrases]
+    return tuple(dict.fromkeys([*listed, *SHARED_PHRASES, *(f"{family.name}." for family in FAMILIES)]))
+
+
+def questions(source: str, count: int, seed: int) -> Iterator[Question]:
+    """``count`` questions of a source such as ``reasoning-gym:gcd?min_value=1``, the same for the same seed.
+
+    Questions may repeat. reasoning-gym draws question i from ``seed + i``: seeds closer than ``count`` overlap. Raises
+    UsageError for another scheme or a setting that is no integer, MissingExtraError without reasoning-gym.
+    """
+    dataset = load_dataset(source, count, seed)
+    for i in range(count):
+        entry = dataset[i]
+        yield Question(entry["question"], entry["answer"], entry)
+
+
+def score(source: str, question: Question, answer: str) -> float:
+    """The family's own score of an answer, in [0, 1]; only 1.0 counts as right."""
+    return load_dataset(source, 1, 0).score_answer(answer, question.entry)
+
+
+def load_dataset(source: str, count: int, seed: int) -> Any:
+    """The reasoning-gym dataset of a source; see ``questions``."""
+    try:
+        import reasoning_gym
+    except ImportError as error:
+        raise missing_extra("reasoning-gym") from error
+    if not source.startswith(SCHEME):
+        raise UsageError(f"The source {source!r} does not begin with {SCHEME!r}.")
+    name, _, query = source.removeprefix(SCHEME).partition("?")
+    try:
+        config = {key: int(value) for key, value in parse_qsl(query, strict_parsing=bool(query))}
+    except ValueError as error:
+        raise UsageError(f"The settings in {source!r} must read name=integer&name=integer: {error}.") from error
+    return reasoning_gym.create_dataset(name, size=count, seed=seed, **config)
