@@ -89,7 +89,8 @@ class VerifierPool:
     def _next_batch(self, waiting: deque[Job]) -> list[Job]:
         jobs: list[Job] = []
         characters = 0
-        while waiting and len(jobs) < self._batch_n and characters < LARGEST_BATCH_CHARACTERS:
+        fair_n = -(-len(waiting) // len(self._workers))  # the last jobs are shared, too
+        while waiting and len(jobs) < min(self._batch_n, fair_n) and characters < LARGEST_BATCH_CHARACTERS:
             job = waiting.popleft()
             jobs.append(job)
             characters += len(job[2])
