@@ -2,7 +2,8 @@
 
     python benchmarks/aa.py [--trials 1000] [--seed 0] [--arm simulated|model|both] [--model FOLDER] [--out FOLDER]
 
-Both arms go through the whole gate at its default settings: superiority on one target, non-inferiority on two anchors.
+Both arms go through the whole gate at its default settings: superiority on a target, non-inferiority on anchors
+(two where simulated, the model's anchor families otherwise).
 
 - simulated: right and wrong answers are drawn, over a grid of base accuracies and discordances. The exact rate, summed
   over the trinomial, stands beside the counted one. Scores, because training thousands of null candidates is slow.
@@ -41,11 +42,6 @@ MARGIN = 0.05
 LIMIT = 0.05  # the share of false promotions that is allowed
 SETTINGS = GateSettings()
 
-MODEL_SUITES = {  # families of the embedded model, each suite with as many questions of each of its families
-    "target": ("spell_backward", "palindrome_generation", "leg_counting"),
-    "anchor-filtering": ("number_filtering",),
-    "anchor-sorting": ("number_sorting",),
-}
 MODEL_QUESTIONS = 300  # per suite
 HELD_OUT_SEED = 7_000_000
 BLOCK = 50  # samples per question between two saves
@@ -128,24 +124,29 @@ def simulated(trials: int, seed: int) -> list[Cell]:
 
 
 def model_suites() -> list[Suite]:
-    """Held-out questions of the embedded model's families, none of which its corpus holds."""
+    """Held-out questions of the embedded model's families, none of which its corpus holds.
+
+    One target suite with as many questions of each target family, and a suite for each anchor family."""
     from loopwise.tiny import corpus
-    from loopwise.tiny.families import FAMILIES, questions
+    from loopwise.tiny.families import FAMILIES, Family, questions
 
     known = {row.messages[0]["content"] for row in corpus.build()}
-    sources = {family.name: family.source for family in FAMILIES}
-    suites: list[Suite] = []
-    for suite_name, families in MODEL_SUITES.items():
-        problems: list[Problem] = []
-        for name in families:
-            wanted = MODEL_QUESTIONS // len(families)
-            fresh = {q.text: q for q in questions(sources[name], 4 * wanted, HELD_OUT_SEED) if q.text not in known}
-            problems += [
-                Problem(text, name, ({"role": "user", "content": text},), q.answer, name, metadata={"entry": q.entry})
-                for text, q in list(fresh.items())[:wanted]
-            ]
-        role = "target" if suite_name == "target" else "anchor"
-        suites.append(Suite(suite_name, role, str(HELD_OUT_SEED), tuple(problems), MARGIN))
+
+    def ask(family: Family, wanted: int) -> list[Problem]:
+        fresh = {q.text: q for q in questions(family.source, 4 * wanted, HELD_OUT_SEED) if q.text not in known}
+        return [
+            Problem(
+                text, family.name, ({"role": "user", "content": text},), q.answer, family.name, "", {"entry": q.entry}
+            )
+            for text, q in list(fresh.items())[:wanted]
+        ]
+
+    targets = [family for family in FAMILIES if family.role == "target"]
+    asked = [problem for family in targets for problem in ask(family, MODEL_QUESTIONS // len(targets))]
+    suites = [Suite("target", "target", str(HELD_OUT_SEED), tuple(asked), MARGIN)]
+    for family in (family for family in FAMILIES if family.role == "anchor"):
+        asked = ask(family, MODEL_QUESTIONS)
+        suites.append(Suite(f"anchor-{family.name}", "anchor", str(HELD_OUT_SEED), tuple(asked), MARGIN))
     return suites
 
 

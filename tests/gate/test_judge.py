@@ -4,9 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from loopwise.errors import SettingsError, UnknownNameError, UsageError
 from loopwise.gate import GateSettings, judge, verdict
+from loopwise.stats.paired import noninferiority
 from loopwise.types import GateReport, Suite, SuiteScores
 
 SETTINGS = GateSettings()
@@ -46,6 +50,26 @@ def test_one_failed_check_refuses_the_candidate(
     report = report_of(make_suite, make_scores, target, anchor)
     assert verdict(report) == "failed"
     assert [c.name for c in report.checks if not c.passed] == [failing]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(st.integers(45, 300), st.floats(0, 0.3), st.floats(0, 0.3), st.floats(0, 0.1), st.floats(0, 0.1), st.booleans())
+def test_a_candidate_is_promoted_exactly_when_every_proof_is_there(
+    make_suite: Make, make_scores: Score, n: int, gain: float, loss: float, gain_2: float, loss_2: float, same: bool
+) -> None:
+    suites = [make_suite("words", n), make_suite("sums", n, role="anchor", margin=0.1)]
+    counts = {"words": (int(gain * n), int(loss * n)), "sums": (int(gain_2 * n), int(loss_2 * n))}
+    champion, candidate = {}, {}
+    for suite in suites:
+        b, c = counts[suite.name]
+        champion[suite.name] = make_scores(suite, "r1", [0] * b + [1] * c + [1] * (n - b - c))
+        candidate[suite.name] = make_scores(suite, "r1" if same else "r2", [1] * b + [0] * c + [1] * (n - b - c))
+    b, c = counts["words"]
+    better = b + c > 0 and binomtest(b, b + c, alternative="greater").pvalue <= 0.025
+    no_worse = noninferiority(*counts["sums"], n, 0.1) < 0.05
+    report = judge(champion, candidate, suites, SETTINGS)
+    assert report.passed == (n >= 50 and better and no_worse and not same)
+    assert (verdict(report) == "passed") == report.passed
 
 
 def test_a_candidate_with_the_champions_fingerprint_is_refused_whatever_it_scored(
