@@ -19,6 +19,7 @@ Writes aa.json and aa.png; exits with 1 where a rate exceeds 5 %.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import platform
 import sys
@@ -152,38 +153,30 @@ def model_suites() -> list[Suite]:
 
 def sampled(problems: Sequence[Problem], folder: Path, samples: int, seed: int, cache: Path) -> Rights:
     """Whether each of ``samples`` answers to each problem is right (Q x S), at temperature 1; block by block."""
-    import torch
-
-    from loopwise.engine.embedded.chat import Chat
-    from loopwise.engine.embedded.model import Model
-    from loopwise.engine.embedded.sampler import Sampler, sample_all
-    from loopwise.engine.embedded.weights import fingerprint, load
+    from loopwise.engine.embedded.local import LocalEngine
     from loopwise.verify import reasoning_gym
 
-    torch.set_num_threads(1)
-    chat = Chat(folder)
-    sampler = Sampler(Model(load(folder)), chat)
-    prompts = [chat.prompt_ids(problem.messages) for problem in problems]
+    prompts = [problem.messages for problem in problems]
     verifiers = {name: reasoning_gym.family(name) for name in {problem.verifier for problem in problems}}
-    known: dict[tuple[int, str], bool] = {}
-    place = cache / f"aa-{fingerprint(folder)[-12:]}-{len(problems)}-{seed}"
-    place.mkdir(parents=True, exist_ok=True)
+    known: list[dict[str, bool]] = [{} for _ in problems]
     blocks: list[Rights] = []
     began = time.monotonic()
-    for block in range(-(-samples // BLOCK)):
-        kept = place / f"{block}.npy"
-        if not kept.exists():
-            # every block has a seed of its own, and rows of a block draw from streams of their own
-            params = SamplingParams(n=BLOCK, temperature=1.0, max_tokens=48, seed=seed * 1_000_000 + block)
-            answers = sample_all(sampler, prompts, params)
-            for i, completions in enumerate(answers):
-                for text in {completion.text for completion in completions}:
-                    if (i, text) not in known:
-                        known[i, text] = verifiers[problems[i].verifier](problems[i], text) >= 1.0
-            right_QB = np.array([[known[i, c.text] for c in row] for i, row in enumerate(answers)])
-            np.save(kept, right_QB)
-            say(f"  sampled {(block + 1) * BLOCK} of {samples} answers per question, {time.monotonic() - began:.0f} s")
-        blocks.append(np.load(kept))
+    with LocalEngine(folder.parent) as engine:
+        asked = hashlib.sha256(repr([p.key for p in problems]).encode()).hexdigest()
+        place = cache / f"aa-{engine.fingerprint(folder.name)[-12:]}-{asked[:12]}-{seed}"
+        place.mkdir(parents=True, exist_ok=True)
+        for block in range(-(-samples // BLOCK)):
+            kept = place / f"{block}.npy"
+            if not kept.exists():
+                # every block has a seed of its own, and each of its rows draws from a stream of its own
+                params = SamplingParams(n=BLOCK, temperature=1.0, max_tokens=48, seed=seed * 1_000_000 + block)
+                answers = engine.sample(folder.name, prompts, params)
+                for i, completions in enumerate(answers):
+                    for text in {completion.text for completion in completions} - known[i].keys():
+                        known[i][text] = verifiers[problems[i].verifier](problems[i], text) >= 1.0
+                np.save(kept, np.array([[known[i][c.text] for c in row] for i, row in enumerate(answers)]))
+                say(f"  {(block + 1) * BLOCK} of {samples} answers per question, {time.monotonic() - began:.0f} s")
+            blocks.append(np.load(kept))
     return np.concatenate(blocks, axis=1)[:, :samples]
 
 
