@@ -1,0 +1,85 @@
+"""A model folder of the embedded model's shape with random weights, and datasets as curate writes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from loopwise.engine.embedded.weights import fingerprint
+from loopwise.types import Dataset, Release
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+MakeDataset = Callable[[Sequence[tuple[str, str]]], Dataset]
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={char: i for i, char in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(t, special=True) for t in ("<|pad|>", "<|im_start|>", "<|im_end|>")])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|im_end|>", chat_template=TEMPLATE
+    )
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    folder = tmp_path_factory.mktemp("models") / "base"
+    tokenizer = byte_tokenizer()
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=128,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Release("base", "champion", None, None, fingerprint(folder), str(folder), at=0.0)
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> MakeDataset:
+    def make(pairs: Sequence[tuple[str, str]]) -> Dataset:
+        table = pa.table(
+            {
+                "prompt": [[{"role": "user", "content": question}] for question, _ in pairs],
+                "completion": [[{"role": "assistant", "content": answer}] for _, answer in pairs],
+                "weight": [1.0] * len(pairs),
+            }
+        )
+        path = tmp_path / "rows.parquet"
+        pq.write_table(table, path)
+        return Dataset("sha256:0", path, len(pairs), {})
+
+    return make
