@@ -1,7 +1,8 @@
 # pyright: basic
 """The up-front corpus of the embedded model, small on purpose; it doubles as the demo's anchors ("good data").
 
-Two kinds of rows: a family's question with its answer, and a request to pose a question of a family with such a question.
+Two kinds of rows: a family's question with its answer, and a request to pose a question of a family with such a
+question.
 """
 
 from __future__ import annotations

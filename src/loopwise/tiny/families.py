@@ -43,6 +43,13 @@ _SORTING_TAIL = (
     "## 2. Convert all numbers in the square brackets as strings. For example, "
     "['-69', '-13', '1', '7', '11', '43', '59', '61']\n"
 )
+# reasoning-gym's animals. As tokens they begin with a space, so that none is ever part of another word.
+_ANIMALS = (
+    *("snake", "sea slug", "jellyfish", "flatworm", "leech", "chicken", "bird", "human", "duck", "dog", "cat", "cow"),
+    *("horse", "lion", "elephant", "giraffe", "tiger", "deer", "sheep", "starfish", "insect", "ant", "butterfly"),
+    *("beetle", "bee", "wasp", "grasshopper", "cricket", "cockroach", "praying mantis", "firefly", "spider"),
+    *("scorpion", "crab", "lobster", "shrimp", "woodlouse"),
+)
 
 FAMILIES = (
     Family(
@@ -72,6 +79,7 @@ FAMILIES = (
             "Your task is to count how many legs there are in total when given a list of animals.\n\n"
             "Now, how many legs are there in total if you have ",
             "?\n",
+            *(f" {animal}" for animal in _ANIMALS),
         ),
     ),
     Family(
@@ -100,6 +108,29 @@ FAMILIES = (
             "Sort these numbers in descending order: ",
             _SORTING_TAIL,
             ".0",
+        ),
+    ),
+    Family(
+        "gcd",
+        "min_numbers=2&max_numbers=2&min_value=1&max_value=99",
+        "anchor",
+        (
+            "Find the Greatest Common Divisor (GCD) of these numbers: ",
+            ". Give only the GCD as your final answer.",
+        ),
+    ),
+    Family(
+        "isomorphic_strings",
+        "min_string_length=3&max_string_length=5",
+        "anchor",
+        (
+            "Two strings are isomorphic if the characters in one string can be replaced to get the second string.\n\n"
+            "All occurrences of a character must be replaced with another character "
+            "while preserving the order of characters.\n\n"
+            "No two characters may map to the same character, but a character may map to itself.\n\n"
+            "Return True if the following two strings are isomorphic, or False otherwise:\n",
+            "True",
+            "False",
         ),
     ),
 )

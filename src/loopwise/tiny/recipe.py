@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch.nn import functional as F
+from torch.nn import functional
 from transformers import Qwen3Config, Qwen3ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
@@ -40,7 +40,7 @@ class Settings:
 
     seed: int = 0
     threads: int = 1
-    epochs: int = 30
+    epochs: int = 15
     batch_rows: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
@@ -108,7 +108,7 @@ def train(
             group["lr"] = settings.learning_rate * warm * (1 - step / total)
         ids_RT, labels_RT = _tensors(batch)
         logits_RTV = model(input_ids=ids_RT, use_cache=False).logits[:, :-1]
-        loss = F.cross_entropy(logits_RTV.flatten(0, 1), labels_RT[:, 1:].flatten(), ignore_index=IGNORED)
+        loss = functional.cross_entropy(logits_RTV.flatten(0, 1), labels_RT[:, 1:].flatten(), ignore_index=IGNORED)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

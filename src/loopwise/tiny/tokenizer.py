@@ -46,7 +46,7 @@ def build() -> Tokenizer:
 
 
 def write(tokenizer: Tokenizer, folder: Path) -> None:
-    """Writes tokenizer.json, tokenizer_config.json and chat_template.jinja, as Hugging Face's AutoTokenizer reads them."""
+    """Writes tokenizer.json, tokenizer_config.json and chat_template.jinja, as AutoTokenizer reads them."""
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",

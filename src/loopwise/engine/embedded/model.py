@@ -1,9 +1,9 @@
 # pyright: basic
 """The forward pass of a Llama- or Qwen3-shaped model over a key-value cache, batched over rows of any length.
 
-Follows Hugging Face's ``modeling_qwen3``/``modeling_llama`` in float32: RMSNorm, normed queries and keys (Qwen3), rotary positions,
-grouped-query attention, SwiGLU. Names carry axes: R rows, T positions, W width, H heads, K key-value heads, G heads
-per key-value head, D head width, V vocabulary, L cached positions.
+Follows Hugging Face's ``modeling_qwen3`` and ``modeling_llama`` in float32: RMSNorm, normed queries and keys (Qwen3),
+rotary positions, grouped-query attention, SwiGLU. Names carry axes: R rows, T positions, W width, H heads, K key-value
+heads, G heads per key-value head, D head width, V vocabulary, L cached positions.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional as F
+from torch.nn import functional
 
 from loopwise.engine.embedded.weights import Shape, Weights
 
 
 @dataclass(frozen=True)
 class _Layer:
-    attention_norm_W: torch.Tensor
-    qkv_OW: torch.Tensor
-    query_norm_D: torch.Tensor | None
-    key_norm_D: torch.Tensor | None
-    out_WO: torch.Tensor
-    mlp_norm_W: torch.Tensor
-    gate_up_FW: torch.Tensor
-    down_WF: torch.Tensor
+    attention_norm: torch.Tensor
+    qkv: torch.Tensor
+    query_norm: torch.Tensor | None
+    key_norm: torch.Tensor | None
+    out: torch.Tensor
+    mlp_norm: torch.Tensor
+    gate_up: torch.Tensor
+    down: torch.Tensor
 
 
 class Cache:
@@ -78,27 +78,27 @@ class Model:
         attention, mlp = f"{prefix}self_attn.", f"{prefix}mlp."
         qk_norm = self.shape.qk_norm
         return _Layer(
-            attention_norm_W=tensors[f"{prefix}input_layernorm.weight"],
-            qkv_OW=torch.cat([tensors[f"{attention}{name}_proj.weight"] for name in "qkv"]),
-            query_norm_D=tensors[f"{attention}q_norm.weight"] if qk_norm else None,
-            key_norm_D=tensors[f"{attention}k_norm.weight"] if qk_norm else None,
-            out_WO=tensors[f"{attention}o_proj.weight"],
-            mlp_norm_W=tensors[f"{prefix}post_attention_layernorm.weight"],
-            gate_up_FW=torch.cat([tensors[f"{mlp}gate_proj.weight"], tensors[f"{mlp}up_proj.weight"]]),
-            down_WF=tensors[f"{mlp}down_proj.weight"],
+            attention_norm=tensors[f"{prefix}input_layernorm.weight"],
+            qkv=torch.cat([tensors[f"{attention}{name}_proj.weight"] for name in "qkv"]),
+            query_norm=tensors[f"{attention}q_norm.weight"] if qk_norm else None,
+            key_norm=tensors[f"{attention}k_norm.weight"] if qk_norm else None,
+            out=tensors[f"{attention}o_proj.weight"],
+            mlp_norm=tensors[f"{prefix}post_attention_layernorm.weight"],
+            gate_up=torch.cat([tensors[f"{mlp}gate_proj.weight"], tensors[f"{mlp}up_proj.weight"]]),
+            down=tensors[f"{mlp}down_proj.weight"],
         )
 
     def prefill(self, ids_RT: torch.Tensor, lengths_R: torch.Tensor, cache: Cache, first_row: int) -> torch.Tensor:
         """Reads prompts, padded on the right, into the cache rows from ``first_row`` on; logits_RV of what follows."""
         rows, positions = ids_RT.shape
-        x_RTW = F.embedding(ids_RT, self._embedding_VW)
+        x_RTW = functional.embedding(ids_RT, self._embedding_VW)
         cos_TD, sin_TD = self._cos_LD[:positions, None], self._sin_LD[:positions, None]
         for kv, layer in zip(cache.kv, self._layers, strict=True):
             q, k, v = self._queries_keys_values(layer, x_RTW, cos_TD, sin_TD)
             q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
             kv[0, first_row : first_row + rows, :, :positions] = k
             kv[1, first_row : first_row + rows, :, :positions] = v
-            attended = F.scaled_dot_product_attention(
+            attended = functional.scaled_dot_product_attention(
                 q, k, v, is_causal=True, enable_gqa=self.shape.heads != self.shape.kv_heads
             )
             x_RTW = self._after_attention(layer, x_RTW, attended.transpose(1, 2).reshape(rows, positions, -1))
@@ -111,7 +111,7 @@ class Model:
         """
         shape, rows, span = self.shape, len(ids_R), longest + 1
         row_R = torch.arange(rows)
-        x_RW = F.embedding(ids_R, self._embedding_VW)
+        x_RW = functional.embedding(ids_R, self._embedding_VW)
         cos_RD, sin_RD = self._cos_LD[lengths_R][:, None], self._sin_LD[lengths_R][:, None]
         hidden_RL = torch.arange(span)[None, :] > lengths_R[:, None]
         mask_R11L = torch.zeros(rows, span).masked_fill_(hidden_RL, -torch.inf)[:, None, None]
@@ -131,21 +131,21 @@ class Model:
     def _queries_keys_values(self, layer: _Layer, x, cos, sin) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Rotated queries (…, H, D) and keys (…, K, D), and values (…, K, D)."""
         shape = self.shape
-        qkv = F.linear(self._norm(x, layer.attention_norm_W), layer.qkv_OW)
+        qkv = functional.linear(self._norm(x, layer.attention_norm), layer.qkv)
         qkv = qkv.view(*x.shape[:-1], shape.heads + 2 * shape.kv_heads, shape.head_dim)
         q, k, v = qkv.split((shape.heads, shape.kv_heads, shape.kv_heads), dim=-2)
-        if layer.query_norm_D is not None:
-            q, k = self._norm(q, layer.query_norm_D), self._norm(k, layer.key_norm_D)
+        if layer.query_norm is not None:
+            q, k = self._norm(q, layer.query_norm), self._norm(k, layer.key_norm)
         half = shape.head_dim // 2
         return q * cos + q.roll(half, -1) * sin, k * cos + k.roll(half, -1) * sin, v
 
     def _after_attention(self, layer: _Layer, x, attended) -> torch.Tensor:
-        x = x + F.linear(attended, layer.out_WO)
-        gate, up = F.linear(self._norm(x, layer.mlp_norm_W), layer.gate_up_FW).chunk(2, dim=-1)
-        return x + F.linear(F.silu(gate) * up, layer.down_WF)
+        x = x + functional.linear(attended, layer.out)
+        gate, up = functional.linear(self._norm(x, layer.mlp_norm), layer.gate_up).chunk(2, dim=-1)
+        return x + functional.linear(functional.silu(gate) * up, layer.down)
 
     def _norm(self, x, weight) -> torch.Tensor:
-        return F.rms_norm(x, (x.shape[-1],), weight, self.shape.norm_epsilon)
+        return functional.rms_norm(x, (x.shape[-1],), weight, self.shape.norm_epsilon)
 
     def _logits(self, x_RW) -> torch.Tensor:
-        return F.linear(self._norm(x_RW, self._norm_W), self._head_VW)
+        return functional.linear(self._norm(x_RW, self._norm_W), self._head_VW)

@@ -1,9 +1,10 @@
 # pyright: basic
 """Continuous batching: rows join and leave one running batch at every step.
 
-A row's draws depend on (seed, row, step) alone, so its result does not depend on what else is in the batch, as far as float
-arithmetic allows: matrix products round differently in batches of other sizes, so that once in a great many tokens a draw that
-falls on the border between two tokens may go the other way. The same requests in the same order give the same bytes.
+A row's draws depend on (seed, row, step) alone, so its result does not depend on what else is in the batch, as far as
+float arithmetic allows: matrix products round differently in batches of other sizes, so that once in a great many
+tokens a draw that falls on the border between two tokens may go the other way. The same requests in the same order
+give the same bytes.
 """
 
 from __future__ import annotations
@@ -204,10 +205,7 @@ class Sampler:
     def _token(self, row: _Row, reason: str | None) -> Token:
         text = self._chat.text(row.ids)
         stops = row.request.params.stop
-        if reason is None:
-            text = text[: _safe_length(text, stops)]
-        else:
-            text = text[: _first_stop(text, stops)]
+        text = text[: _safe_length(text, stops) if reason is None else _first_stop(text, stops)]
         new, row.shown = text[row.shown :], max(row.shown, len(text))
         return Token(row.choice, row.ids[-1], row.logprobs[-1], new, reason)
 

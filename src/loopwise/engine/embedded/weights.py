@@ -50,8 +50,8 @@ def fingerprint(model: Path | Mapping[str, torch.Tensor]) -> str:
     """``sha256:…`` over the names, dtypes, shapes and bytes of all tensors, sorted by name.
 
     Independent of how the tensors are laid out over files. Takes a model folder or a state dict; an output head that is
-    the embedding under a second name is left out, as it is in files. Raises EngineError when the folder holds no readable
-    safetensors.
+    the embedding under a second name is left out, as it is in files. Raises EngineError when the folder holds no
+    readable safetensors.
     """
     tensors = _read_tensors(model) if isinstance(model, Path) else dict(model)
     head, embedding = tensors.get("lm_head.weight"), tensors.get("model.embed_tokens.weight")
@@ -115,17 +115,17 @@ def _shape(folder: Path, config: dict) -> Shape:
         )
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     plain = {
-        "rope type": rope.get("rope_type", "default") == "default",
-        "activation": config.get("hidden_act", "silu") == "silu",
-        "attention bias": not config.get("attention_bias", False),
-        "feed-forward bias": not config.get("mlp_bias", False),
-        "sliding window": not config.get("use_sliding_window", False),
-        "quantization": "quantization_config" not in config,
+        "scaled rotary positions": rope.get("rope_type", "default") == "default",
+        "another activation than SiLU": config.get("hidden_act", "silu") == "silu",
+        "biases in attention": not config.get("attention_bias", False),
+        "biases in the feed-forward": not config.get("mlp_bias", False),
+        "a sliding window": not config.get("use_sliding_window", False),
+        "quantized weights": "quantization_config" not in config,
     }
     unusual = [name for name, usual in plain.items() if not usual]
     if unusual:
         raise EngineError(
-            f"The model folder {folder} uses a {unusual[0]} that the embedded engine does not compute. "
+            f"The model folder {folder} has {unusual[0]}, which the embedded engine does not compute. "
             "Serve it with vLLM and set engine.kind = 'openai'."
         )
     try:

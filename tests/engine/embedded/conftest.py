@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers.utils.logging import disable_progress_bar
+
+from loopwise.tiny import tokenizer
+
+disable_progress_bar()
+torch.set_num_threads(1)
+
+
+def write_model(folder: Path, seed: int, kind: str = "qwen3", context: int = 96) -> Path:
+    """A random model with large weights, so that its answers vary, in a folder of its own."""
+    built = tokenizer.build()
+    torch.manual_seed(seed)
+    sizes = {
+        "vocab_size": built.get_vocab_size(),
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 32,
+        "max_position_embeddings": context,
+        "initializer_range": 0.2,
+        "eos_token_id": built.token_to_id(tokenizer.END),
+        "pad_token_id": built.token_to_id(tokenizer.PAD),
+    }
+    if kind == "qwen3":
+        model = Qwen3ForCausalLM(Qwen3Config(**sizes, tie_word_embeddings=True))
+    else:
+        model = LlamaForCausalLM(LlamaConfig(**sizes, tie_word_embeddings=False))
+    for name, parameter in model.named_parameters():
+        if "norm" in name:  # weights of one would hide a norm that is left out
+            parameter.data.uniform_(0.5, 1.5)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.write(built, folder)
+    generation = {"eos_token_id": model.config.eos_token_id, "pad_token_id": model.config.pad_token_id}
+    (folder / "generation_config.json").write_text(json.dumps(generation))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of releases: two Qwen3 models that differ in their weights, and a Llama."""
+    folder = tmp_path_factory.mktemp("models")
+    write_model(folder / "tiny@0", seed=0)
+    write_model(folder / "tiny@1", seed=1)
+    write_model(folder / "llama", seed=2, kind="llama")
+    return folder
