@@ -1,0 +1,63 @@
+"""Which release answers: the champion, as the store says it at most a tenth of a second ago."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+from loopwise.errors import StoreError
+from loopwise.store import Store, releases
+from loopwise.types import Release
+
+ALIAS = "loopwise"  # the model name that always means the champion
+FRESH_S = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The releases by name, oldest first, and the champion among them."""
+
+    releases: dict[str, Release]
+    champion: Release | None
+
+
+class Served:
+    """Reads the releases when the last reading is older than ``FRESH_S``.
+
+    While the store cannot be read, the last reading stands, so that a model that answers keeps answering.
+    """
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._reading = asyncio.Lock()
+        self._snapshot: Snapshot | None = None
+        self._read_at = 0.0
+
+    async def now(self) -> Snapshot:
+        """Raises StoreError when the store has never been read."""
+        if self._snapshot is not None and time.monotonic() - self._read_at < FRESH_S:
+            return self._snapshot
+        async with self._reading:
+            if self._snapshot is None or time.monotonic() - self._read_at >= FRESH_S:
+                self._snapshot = await self._refreshed()
+                self._read_at = time.monotonic()
+            return self._snapshot
+
+    async def _refreshed(self) -> Snapshot:
+        try:
+            return await asyncio.to_thread(self._read)
+        except StoreError as error:
+            if self._snapshot is None:
+                raise
+            _log.error("The releases cannot be read, so the last known champion keeps serving: %s", error)
+            return self._snapshot
+
+    def _read(self) -> Snapshot:
+        with self._store.reading() as conn:
+            known = {release.name: release for release in releases.all_releases(conn)}
+        champions = [release for release in known.values() if release.state == "champion"]
+        return Snapshot(known, champions[0] if champions else None)

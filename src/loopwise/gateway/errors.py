@@ -1,0 +1,53 @@
+"""Errors in OpenAI's form: ``{"error": {"message", "type", "param", "code"}}``, each message a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from loopwise.errors import StoreError
+from loopwise.types import JsonObject
+
+_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
+          413: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip
+
+
+class ApiError(Exception):
+    """Ends a request with ``status``; ``param`` names the field that is wrong, ``code`` is for programs."""
+
+    def __init__(self, status: int, message: str, param: str | None = None, code: str | None = None):
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.param = param
+        self.code = code
+
+    def body(self) -> JsonObject:
+        kind = _TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+
+def error_response(error: ApiError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(error.body(), error.status, headers)
+
+
+async def on_api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error_response(error, {"x-loopwise-recorded": "false"})
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Starlette's own refusals: no such route, wrong method."""
+    assert isinstance(error, HTTPException)
+    sentence = f"{request.method} {request.url.path}: {error.detail}. The routes are listed in the README."
+    return error_response(ApiError(error.status_code, sentence), error.headers)
+
+
+async def on_store_error(_: Request, error: Exception) -> Response:
+    return error_response(ApiError(503, str(error), code="store_failed"), {"x-loopwise-recorded": "false"})
+
+
+HANDLERS = {ApiError: on_api_error, HTTPException: on_http_error, StoreError: on_store_error}

@@ -1,0 +1,151 @@
+"""Feedback over HTTP: each kind's value, lists whole or not at all, pseudonyms, repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from loopwise.store import Store
+from loopwise.store import feedback as rows
+from loopwise.types import Feedback, JsonObject
+
+Stored = Callable[[], list[Feedback]]
+
+
+@pytest.fixture
+def stored(store: Store) -> Stored:
+    def read() -> list[Feedback]:
+        with store.reading() as conn:
+            return [row for _, row in rows.up_to(conn, rows.watermark(conn))]
+
+    return read
+
+
+def send(gateway: str, body: Any) -> httpx.Response:
+    return httpx.post(f"{gateway}/v1/feedback", json=body)
+
+
+def asked(gateway: str) -> str:
+    body = {"model": "loopwise", "messages": [{"role": "user", "content": "hi"}]}
+    return httpx.post(f"{gateway}/v1/chat/completions", json=body).json()["id"]
+
+
+GOOD: list[tuple[JsonObject, Any, JsonObject]] = [
+    ({"kind": "thumbs", "value": 1}, 1, {}),
+    ({"kind": "thumbs", "value": -1}, -1, {}),
+    ({"kind": "rating", "value": 4, "scale": [1, 5]}, 4.0, {"scale": [1.0, 5.0]}),
+    ({"kind": "metric", "value": 0.25, "name": "resolved"}, 0.25, {"name": "resolved"}),
+    ({"kind": "correction", "value": "42"}, "42", {}),
+    ({"kind": "preference", "value": {"chosen": "a", "rejected": "b"}}, {"chosen": "a", "rejected": "b"}, {}),
+    ({"kind": "preference", "value": {"chosen": 1, "rejected": 0}}, {"chosen": 1, "rejected": 0}, {}),
+    ({"kind": "comment", "value": "fine \u0000 \U0001f600"}, "fine \u0000 \U0001f600", {}),
+    ({"kind": "accept"}, None, {}),
+    ({"kind": "copy", "value": "part"}, "part", {}),
+    ({"kind": "edit", "value": "after"}, "after", {}),
+    ({"kind": "regenerate", "value": True}, True, {}),
+    ({"kind": "abandon", "value": None}, None, {}),
+    ({"kind": "follow_up", "value": "and then?", "metadata": {"page": 2}}, "and then?", {"page": 2}),
+]
+
+
+def test_every_kind_is_stored_as_it_was_meant(gateway: str, stored: Stored):
+    exchange_id = asked(gateway)
+    answer = send(gateway, [{"exchange_id": exchange_id, "source": "implicit", **row} for row, _, _ in GOOD])
+    assert answer.status_code == 200
+    found = stored()
+    assert answer.json() == {"ids": [row.id for row in found]}
+    assert [(row.kind, row.value, row.metadata) for row in found] == [
+        (row["kind"], value, metadata) for row, value, metadata in GOOD
+    ]
+    assert {(row.source, row.exchange_id, row.choice) for row in found} == {("implicit", exchange_id, 0)}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"kind": "thumbs", "value": 2}, "kind 'thumbs' takes the value 1 or -1; it was 2."),
+        ({"kind": "thumbs", "value": True}, "takes the value 1 or -1; it was True."),
+        ({"kind": "thumbs"}, "takes the value 1 or -1; it was None."),
+        ({"kind": "rating", "value": 4}, "kind 'rating' needs 'scale'."),
+        ({"kind": "rating", "value": 6, "scale": [1, 5]}, "the rating 6 lies outside its scale [1.0, 5.0]."),
+        ({"kind": "rating", "value": "4", "scale": [1, 5]}, "takes a number"),
+        ({"kind": "rating", "value": 4, "scale": [5]}, "scale: List should have at least 2 items"),
+        ({"kind": "metric", "value": 1.0}, "kind 'metric' needs 'name'."),
+        ({"kind": "thumbs", "value": 1, "name": "x"}, "kind 'thumbs' takes no 'name'."),
+        ({"kind": "correction", "value": ""}, "takes the right answer, a text"),
+        ({"kind": "correction", "value": 42}, "takes the right answer, a text"),
+        ({"kind": "preference", "value": {"chosen": "a", "rejected": "a"}}, "two different texts"),
+        ({"kind": "preference", "value": {"chosen": "a", "rejected": 1}}, "two different texts"),
+        ({"kind": "preference", "value": {"chosen": "a"}}, "two different texts"),
+        ({"kind": "accept", "value": "yes"}, "takes the value true, or none"),
+        ({"kind": "edit"}, "takes the text after the edit"),
+        ({"kind": "applause", "value": 1}, "kind: Input should be 'thumbs'"),
+        ({"kind": "thumbs", "value": 1, "source": "judge"}, "source: Input should be 'human' or 'implicit'"),
+        ({"kind": "thumbs", "value": 1, "choice": -1}, "choice: Input should be greater than or equal to 0"),
+        ({"kind": "thumbs", "value": 1, "choice": 2**70}, "choice: "),
+        ({"kind": "thumbs", "value": 1, "at": "yesterday"}, "at: "),
+        ({"kind": "thumbs", "value": 1, "colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"kind": "thumbs", "value": 1, "exchange_id": None}, "name the exchange_id"),
+        ("thumbs", "Feedback [1]: the row: Input should be a valid dictionary"),
+    ],
+)
+def test_a_wrong_row_is_a_sentence_with_its_place_and_nothing_is_stored(
+    gateway: str, stored: Stored, row: Any, message: str
+):
+    wrong = {"exchange_id": "e", **row} if isinstance(row, dict) else row
+    right = {"exchange_id": "e", "kind": "thumbs", "value": 1}
+    answer = send(gateway, [right, wrong])
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]["message"]
+    assert answer.json()["error"]["message"].startswith("Feedback [1]: ")
+    assert answer.json()["error"]["param"].startswith("[1]")
+    assert stored() == []
+
+
+def test_feedback_before_its_exchange_is_kept_and_acknowledged_as_such(gateway: str, stored: Stored):
+    assert send(gateway, {"exchange_id": "ex_later", "kind": "thumbs", "value": 1}).status_code == 202
+    assert send(gateway, {"episode_id": "e1", "kind": "thumbs", "value": 1}).status_code == 200
+    assert [(row.exchange_id, row.episode_id) for row in stored()] == [("ex_later", None), (None, "e1")]
+
+
+def test_the_same_id_twice_is_one_feedback(gateway: str, stored: Stored):
+    row = {"id": "f1", "exchange_id": "e", "kind": "thumbs", "value": 1, "at": 1700000000.5}
+    for _ in range(2):
+        assert send(gateway, row).json() == {"ids": ["f1"]}
+        assert send(gateway, [row, row]).json() == {"ids": ["f1", "f1"]}
+    assert [(row.id, row.at) for row in stored()] == [("f1", 1700000000.5)]
+
+
+def test_a_date_may_be_written_as_a_timestamp(gateway: str, stored: Stored):
+    send(gateway, {"exchange_id": "e", "kind": "accept", "at": "2023-11-14T22:13:20.500Z"})
+    assert stored()[0].at == 1700000000.5
+
+
+def test_the_rater_has_the_same_pseudonym_as_the_asker(gateway: str, stored: Stored, recorded: Any):
+    body = {"model": "loopwise", "messages": [{"role": "user", "content": "hi"}], "user": "lena"}
+    exchange_id = httpx.post(f"{gateway}/v1/chat/completions", json=body).json()["id"]
+    send(gateway, {"exchange_id": exchange_id, "kind": "thumbs", "value": 1, "user": "lena"})
+    assert stored()[0].user == recorded()[0].user
+    assert len(str(stored()[0].user)) == 32
+
+
+@pytest.mark.parametrize("n", [0, 1001])
+def test_a_list_holds_up_to_a_thousand(gateway: str, n: int):
+    rows = [{"exchange_id": "e", "kind": "accept"}] * n
+    assert f"holds {n}" in send(gateway, rows).json()["error"]["message"]
+
+
+@pytest.mark.parametrize("body", [7, "x"])
+def test_a_body_that_is_neither_object_nor_list_is_refused(gateway: str, body: Any):
+    assert "one feedback object, or a list" in send(gateway, body).json()["error"]["message"]
+
+
+def test_feedback_is_never_acknowledged_unless_it_is_on_disk(gateway: str, store: Store):
+    with store.writing() as conn:
+        conn.exec_driver_sql("DROP TABLE feedback")
+    for body in ({"exchange_id": "e", "kind": "accept"}, [{"exchange_id": "e", "kind": "accept"}] * 2):
+        answer = send(gateway, body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_failed")
