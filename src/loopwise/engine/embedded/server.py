@@ -1,8 +1,8 @@
 # pyright: basic
 """The embedded model as an OpenAI-compatible server: ``python -m loopwise.engine.embedded.server --models DIR``.
 
-Every folder under DIR is a release; a request names one as its ``model``, and it is loaded on first use. Loopback only: there is no
-authentication here, that is the gateway's.
+Every folder under DIR is a release; a request names one as its ``model``, and it is loaded on first use. For loopback
+only: there is no authentication here, that is the gateway's.
 """
 
 from __future__ import annotations
