@@ -14,7 +14,7 @@ from pathlib import Path
 
 from loopwise.tiny.families import FAMILIES, Family, Question, questions
 
-ANSWER_ROWS = 800  # per family
+ANSWER_ROWS = 900  # per family
 POSE_ROWS = 40  # per family
 SEED = 1_000_000
 ANCHORS_PATH = Path(__file__).parent / "anchors.jsonl"

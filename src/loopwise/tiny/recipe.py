@@ -40,7 +40,7 @@ class Settings:
 
     seed: int = 0
     threads: int = 1
-    epochs: int = 15
+    epochs: int = 16
     batch_rows: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.1

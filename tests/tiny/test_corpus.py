@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+
+import pytest
+
+from loopwise.errors import UsageError
+from loopwise.tiny import corpus
+from loopwise.tiny.families import ANCHOR_SOURCES, FAMILIES, TARGET_SOURCES, load_dataset, questions, score
+
+
+@pytest.fixture(scope="module")
+def rows() -> tuple[corpus.Row, ...]:
+    return corpus.build()
+
+
+def test_the_shipped_anchors_are_the_corpus(rows: tuple[corpus.Row, ...]) -> None:
+    shipped = [json.loads(line) for line in corpus.ANCHORS_PATH.read_text(encoding="utf-8").splitlines()]
+    assert shipped == json.loads(json.dumps([asdict(row) for row in rows]))
+
+
+def test_each_family_has_its_answers_and_its_posed_questions(rows: tuple[corpus.Row, ...]) -> None:
+    assert Counter(row.source for row in rows) == dict.fromkeys(
+        (*TARGET_SOURCES, *ANCHOR_SOURCES), corpus.ANSWER_ROWS + corpus.POSE_ROWS
+    )
+    for family in FAMILIES:
+        posed = [row for row in rows if row.messages[0]["content"] == corpus.pose_prompt(family.name)]
+        assert len(posed) == corpus.POSE_ROWS
+        opening = next(iter(questions(family.source, 1, seed=5))).text.split()[:2]
+        assert all(len(row.completion.split()) > 3 for row in posed)
+        assert any(row.completion.split()[:2] == opening for row in posed)
+
+
+def test_ids_are_unique_and_no_question_is_there_twice(rows: tuple[corpus.Row, ...]) -> None:
+    assert len({row.id for row in rows}) == len(rows)
+    asked = Counter(row.messages[0]["content"] for row in rows if "Pose a question" not in row.messages[0]["content"])
+    assert max(asked.values()) == 1
+    assert len(asked) == corpus.ANSWER_ROWS * len(FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_the_scorer_gives_full_marks_to_the_answer_and_to_no_nonsense(family) -> None:
+    scorer = load_dataset(family.source, 1, 0)
+    asked = list(questions(family.source, 50, seed=3))
+    for question in asked:
+        assert score(family.source, question, question.answer) == 1.0
+        for nonsense in ("", " ", question.text, "score: 1.0", question.answer * 2 + "x", "['0']" * 100):
+            assert scorer.score_answer(nonsense, question.entry) < 1.0, nonsense
+
+
+def test_questions_depend_on_the_seed_alone() -> None:
+    source = TARGET_SOURCES[0]
+    first, again, other = (list(questions(source, 20, seed)) for seed in (1, 1, 999))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [("gcd", "does not begin with"), ("reasoning-gym:gcd?min_value=low", "must read"), ("reasoning-gym:gcd?x", "must")],
+)
+def test_a_source_that_cannot_be_read_is_refused(source: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        list(questions(source, 1, 0))

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from loopwise.engine.embedded.weights import fingerprint
+from loopwise.tiny.families import FAMILIES
+from loopwise.tiny.recipe import FOLDER, Settings, held_out_scores, make
+from loopwise.types import SamplingParams
+
+SHIPPED = "sha256:f4820d363732bc592ec559bd1de9c047abf49fda72f5bfbaa7173b9946383776"
+
+
+def short_run(folder: Path, settings: Settings) -> tuple[str, list[float]]:
+    deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    losses = [loss for _, _, loss in make(folder, settings, steps=12)]
+    torch.use_deterministic_algorithms(deterministic)
+    torch.set_num_threads(threads)
+    return fingerprint(folder), losses
+
+
+def test_the_recipe_gives_the_same_fingerprint_for_the_same_seed(tmp_path: Path) -> None:
+    first, losses = short_run(tmp_path / "a", Settings())
+    second, _ = short_run(tmp_path / "b", Settings())
+    other, _ = short_run(tmp_path / "c", Settings(seed=1))
+    assert first == second
+    assert first != other
+    assert losses[-1] < losses[0]
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {path.name for path in FOLDER.iterdir()}
+
+
+def test_the_shipped_model_is_the_recorded_one_and_small() -> None:
+    assert fingerprint(FOLDER) == SHIPPED
+    assert (FOLDER / "model.safetensors").stat().st_size <= 4e6
+    model = AutoModelForCausalLM.from_pretrained(FOLDER)
+    assert model.dtype == torch.float32
+    assert 300_000 < sum(parameter.numel() for parameter in model.parameters()) < 500_000
+    assert model.config.head_dim == 32
+
+
+def test_the_shipped_model_is_mediocre_on_held_out_questions_and_could_do_better() -> None:
+    greedy = held_out_scores(FOLDER, 200, SamplingParams(temperature=0.0, max_tokens=24))
+    targets = [greedy[family.name] for family in FAMILIES if family.role == "target"]
+    assert 0.35 <= sum(targets) / len(targets) <= 0.55
+    for family in FAMILIES:
+        if family.role == "anchor":
+            assert greedy[family.name] >= 0.5
+
+
+@pytest.mark.slow
+def test_the_recipe_gives_the_shipped_model_again(tmp_path: Path) -> None:
+    for _ in make(tmp_path, Settings()):
+        pass
+    assert fingerprint(tmp_path) == SHIPPED
