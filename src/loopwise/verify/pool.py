@@ -71,6 +71,10 @@ class VerifierPool:
             self._restart_busy()
         return [verdict for place in place_of if (verdict := verdicts[place]) is not None]
 
+    def is_right(self, problem: Problem, text: str) -> bool:
+        """Whether one attempt gets full marks; for a few attempts that come one at a time. Raises as ``judge`` does."""
+        return self.judge([(problem, text)])[0].right
+
     def _start(self) -> WorkerProcess:
         return start(self._modules, self._deadline_s)
 
