@@ -1,0 +1,1 @@
+"""Room 3: exchanges and attempts become examples, and examples a dataset."""

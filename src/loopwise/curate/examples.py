@@ -1,0 +1,78 @@
+"""Judged attempts and signals → examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from loopwise.types import Example, Exchange, Judged, Signal
+
+ENOUGH_CONFIDENCE = 0.5  # approval with less is too weak to train on
+Kind = Literal["demonstration", "approved"]
+ANONYMOUS = "anonymous"  # nobody's feedback is one person's, so that the cap per person binds it
+
+
+def from_judged(judged: Judged, order: int, most: int = 2) -> list[Example]:
+    """Up to ``most`` distinct right answers, in the order of the attempts.
+
+    None from a group that is all right, which the model knows already, or all wrong. Verdicts of a verifier that failed
+    do not count either way, and an answer that was cut off is not learned.
+    """
+    told = [(a, v) for a, v in zip(judged.attempts, judged.verdicts, strict=True) if not v.failed]
+    right = [attempt for attempt, verdict in told if verdict.right and attempt.finish_reason == "stop"]
+    if not any(verdict.right for _, verdict in told) or all(verdict.right for _, verdict in told):
+        return []
+    problem = judged.problem
+    distinct = {attempt.text: attempt for attempt in reversed(right)}
+    chosen = sorted(distinct.values(), key=lambda attempt: attempt.index)[:most]
+    return [
+        Example(
+            messages=problem.messages,
+            completion=attempt.text,
+            kind="practice",
+            source=problem.source,
+            provenance=(f"{attempt.release}/{problem.key}/{attempt.index}",),
+            key=problem.key,
+            segment=problem.segment,
+            order=order,
+        )
+        for attempt in chosen
+    ]
+
+
+def from_exchange(exchange: Exchange, signals: Sequence[Signal], order: int) -> list[Example]:
+    """A correction becomes a demonstration, an approved answer an example of itself; a mark against an answer, nothing.
+
+    Nothing comes from an exchange with ``train`` False, or one that did not succeed. An answer that others marked down
+    is not approved.
+    """
+    if not exchange.train or exchange.status != 200 or exchange.response is None:
+        return []
+    answers = {
+        choice.get("index", i): choice["message"].get("content") or ""
+        for i, choice in enumerate(exchange.response["choices"])
+    }
+    found: list[Example] = []
+    for signal in signals:
+        if signal.text is not None:
+            found.append(_example(exchange, signal, signal.text, "demonstration", order))
+        elif signal.choice in answers and _approves(signal, signals):
+            found.append(_example(exchange, signal, answers[signal.choice], "approved", order))
+    return found
+
+
+def _approves(signal: Signal, signals: Sequence[Signal]) -> bool:
+    marked_down = any(other.choice == signal.choice and other.strength < 0 for other in signals)
+    return signal.strength > 0 and signal.confidence >= ENOUGH_CONFIDENCE and not marked_down
+
+
+def _example(exchange: Exchange, signal: Signal, text: str, kind: Kind, order: int) -> Example:
+    return Example(
+        messages=tuple(exchange.request["messages"]),
+        completion=text,
+        kind=kind,
+        source="people",
+        provenance=(exchange.id, signal.feedback_id),
+        user=signal.user or ANONYMOUS,
+        order=order,
+    )

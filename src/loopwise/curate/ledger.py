@@ -1,0 +1,38 @@
+"""What curation dropped, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from loopwise.types import Example, JsonObject
+
+NAMED = 100  # drops whose provenance the manifest lists, per step and reason; all are counted
+
+
+class Ledger:
+    """Counts every drop by step and reason, and names the first of each."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._named: dict[tuple[str, str], list[list[str]]] = {}
+
+    def drop(self, step: str, reason: str, example: Example) -> None:
+        self._counts[step, reason] += 1
+        named = self._named.setdefault((step, reason), [])
+        if len(named) < NAMED:
+            named.append(list(example.provenance))
+
+    @property
+    def total(self) -> int:
+        return self._counts.total()
+
+    def rows(self) -> list[JsonObject]:
+        """One row per step and reason, in the order of the first drop; ``examples`` holds provenance ids."""
+        return [
+            {"step": step, "reason": reason, "count": count, "examples": self._named[step, reason]}
+            for (step, reason), count in self._counts.items()
+        ]
+
+
+Step = Callable[[Iterable[Example], Ledger], Iterator[Example]]
