@@ -25,7 +25,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/gateway.py
 	$(BIN)/python benchmarks/aa.py
-	$(BIN)/python benchmarks/control.py
+	$(BIN)/python benchmarks/loop_vs_corpus.py
 
 # Makes the embedded model again: the same fingerprint for the same seed, thread count and machine type.
 tiny: $(READY)

@@ -261,7 +261,7 @@ class Release:
     parent: str | None
     dataset: str | None
     fingerprint: str
-    path: str
+    path: str  # the Hugging Face folder, relative to the project's; empty for weights that are served elsewhere
     at: float
 
 

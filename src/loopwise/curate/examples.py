@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from loopwise.types import Example, Exchange, Judged, Signal
@@ -38,6 +38,15 @@ def from_judged(judged: Judged, order: int, most: int = 2) -> list[Example]:
         )
         for attempt in chosen
     ]
+
+
+def from_exchanges(served: Iterable[tuple[int, Exchange]], signals: Iterable[Signal]) -> list[Example]:
+    """The examples of all (order, exchange) that ``signals`` speak of."""
+    meant: dict[str, list[Signal]] = {}
+    for signal in signals:
+        meant.setdefault(signal.exchange_id, []).append(signal)
+    asked = ((exchange, meant[exchange.id], order) for order, exchange in served if exchange.id in meant)
+    return [example for exchange, about, order in asked for example in from_exchange(exchange, about, order)]
 
 
 def from_exchange(exchange: Exchange, signals: Sequence[Signal], order: int) -> list[Example]:

@@ -11,15 +11,16 @@ operators at once take turns and never see a state that is about to change.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
 from sqlalchemy import Connection
 
-from loopwise.errors import TransitionError, UnknownNameError
+from loopwise.errors import TransitionError
 from loopwise.store import Store, releases
-from loopwise.types import Release, ReleaseState
+from loopwise.types import Candidate, Release, ReleaseState
 
 Lever = Literal["try", "promote", "reject", "rollback"]
 
@@ -61,6 +62,13 @@ def register(store: Store, release: Release, who: str, why: str) -> Release:
     return known
 
 
+def register_candidate(store: Store, made: Candidate, who: str) -> Release:
+    """Registers what training made; see ``register``."""
+    path = str(made.path.relative_to(store.root))
+    release = Release(made.name, "candidate", made.parent, made.dataset, made.fingerprint, path, time.time())
+    return register(store, release, who, f"trained by {made.trainer}")
+
+
 def promote(store: Store, name: str, who: str, why: str) -> Release:
     """Makes ``name`` the champion and retires the present one in the same transaction.
 
@@ -68,7 +76,7 @@ def promote(store: Store, name: str, who: str, why: str) -> Release:
     retired, rejected or rolled back.
     """
     with store.writing() as conn:
-        release = _existing(conn, name)
+        release = releases.by_name(conn, name)
         if release.state == "champion":
             return release
         _refuse_unless_allowed(release, "champion", "promote")
@@ -84,7 +92,7 @@ def reject(store: Store, name: str, who: str, why: str) -> Release:
     Raises UnknownNameError, and TransitionError for a champion or a former one.
     """
     with store.writing() as conn:
-        release = _existing(conn, name)
+        release = releases.by_name(conn, name)
         if release.state == "rejected":
             return release
         _refuse_unless_allowed(release, "rejected", "reject")
@@ -107,14 +115,6 @@ def rollback(store: Store, who: str, why: str) -> Release:
             )
         _step(conn, present, "rolled_back", who, why)
         return _step(conn, former, "champion", who, f"{present.name} was rolled back: {why}")
-
-
-def _existing(conn: Connection, name: str) -> Release:
-    release = releases.get(conn, name)
-    if release is None:
-        names = ", ".join(known.name for known in releases.all_releases(conn)) or "none yet"
-        raise UnknownNameError(f"There is no release named {name!r}; those that exist: {names}.")
-    return release
 
 
 def _last_retired(conn: Connection) -> Release | None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, select
 
+from loopwise.errors import UnknownNameError
 from loopwise.store.schema import release_events, releases
 from loopwise.types import JsonObject, Release, ReleaseState
 
@@ -29,6 +30,23 @@ def get(conn: Connection, name: str) -> Release | None:
 def champion(conn: Connection) -> Release | None:
     row = conn.execute(select(releases).where(releases.c.state == "champion")).mappings().first()
     return Release(**row) if row else None
+
+
+def by_name(conn: Connection, name: str) -> Release:
+    """The release called ``name``. Raises UnknownNameError with the names that exist."""
+    found = get(conn, name)
+    if found is None:
+        names = ", ".join(known.name for known in all_releases(conn)) or "none yet"
+        raise UnknownNameError(f"There is no release named {name!r}; those that exist: {names}.")
+    return found
+
+
+def the_champion(conn: Connection) -> Release:
+    """The champion. Raises UnknownNameError when there is none."""
+    found = champion(conn)
+    if found is None:
+        raise UnknownNameError("The project has no champion: run 'loopwise init', or promote a release.")
+    return found
 
 
 def all_releases(conn: Connection) -> list[Release]:

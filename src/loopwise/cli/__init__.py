@@ -1,0 +1,1 @@
+"""The commands: parse, then import what the command needs, then one call."""

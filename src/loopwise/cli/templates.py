@@ -1,0 +1,99 @@
+"""The ``loopwise.toml`` that ``init`` writes: every line that a beginner may want to change, with the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+SUITE_N = 1_500
+
+
+def embedded_toml(ports: tuple[int, int] = (4040, 4041), approve: str = "human", seed: int = 0) -> str:
+    """Settings for the embedded model. ``ports`` of the gateway and the engine."""
+    from loopwise.tiny.corpus import ANCHORS_PATH
+    from loopwise.tiny.families import FAMILIES
+
+    targets = [family.source for family in FAMILIES if family.role == "target"]
+    anchors = [family for family in FAMILIES if family.role == "anchor"]
+    gateway_port, engine_port = ports
+    return f"""\
+# A Loopwise project. Unknown keys are refused, so a typing error cannot pass unnoticed.
+
+[engine]                        # what answers: the embedded model, a small real one for learning how Loopwise works
+kind = "embedded"
+port = {engine_port}
+
+[gateway]                       # OpenAI's API and the page; loopback only
+port = {gateway_port}
+
+[store]
+url = "sqlite:///loopwise.db"
+
+[practice]                      # where the model's own problems come from
+sources = {_strings(targets)}
+problems = 5000                 # per turn, over all sources
+attempts = 8                    # per problem
+
+[train]
+examples = 20000                # that one turn's training sees, repeats counted
+
+[suites.target]                 # what should get better
+role = "target"
+source = {_strings(targets)}
+n = {SUITE_N}
+{"".join(_anchor(family.name, family.source) for family in anchors)}
+[suites.final]                  # gives the headline figures; no gate reads it
+role = "final"
+source = {_strings(targets)}
+n = {SUITE_N}
+
+[anchors]                       # good data that is always mixed in
+path = {json.dumps(str(ANCHORS_PATH))}
+share = 0.1
+
+[release]
+approve = "{approve}"               # "auto" promotes what the gate has passed; "human" waits for 'loopwise promote'
+
+[loop]
+every_feedback = 500            # 'loopwise up' begins a turn when this much is new
+seed = {seed}
+"""
+
+
+def openai_toml(url: str, model: str, base: Path | None) -> str:
+    """Settings for a model behind a server of your own."""
+    train = f"\n[train]\nbase = {json.dumps(str(base.resolve()))}\n" if base else ""
+    return f"""\
+# A Loopwise project in front of your own model. Unknown keys are refused.
+
+[engine]
+kind = "openai"
+url = {json.dumps(url)}
+model = {json.dumps(model)}
+# api_key_env = "OPENAI_API_KEY"   # the name of the variable that holds the key, never the key itself
+
+[gateway]
+port = 4040
+
+[store]
+url = "sqlite:///loopwise.db"
+{train}
+# [suites.target]                  # what should get better: a problem source or a JSONL file
+# role = "target"
+# source = "problems.jsonl"
+"""
+
+
+def _anchor(name: str, source: str) -> str:
+    return f"""
+[suites.{name}]  # what must not get worse: never practised
+role = "anchor"
+source = {json.dumps(source)}
+n = {SUITE_N}
+margin = 5                      # points that it may at most lose
+"""
+
+
+def _strings(sources: Sequence[str]) -> str:
+    return "[\n" + "".join(f"  {json.dumps(source)},\n" for source in sources) + "]"

@@ -1,0 +1,115 @@
+"""``loopwise up``: gateway with page, engine, and turns by the policy in ``[loop]``."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import ExitStack
+from types import FrameType
+from typing import Annotated, Literal
+
+import typer
+
+from loopwise import config
+from loopwise.cli.options import HERE, Dir
+from loopwise.cli.output import emit
+from loopwise.cli.project import Project, api_key, opened, refuse_busy_port
+from loopwise.compute.parent import exit_with_parent
+from loopwise.errors import ExternalError, LoopwiseError, UsageError
+
+_POLL_S = 2.0
+
+
+def up(
+    dir: Dir = HERE,
+    only: Annotated[str | None, typer.Option(help="gateway, engine or worker: that process alone.")] = None,
+    engine_port: Annotated[int | None, typer.Option(help="In place of [engine] port.")] = None,
+) -> None:
+    """Serves. Example: loopwise up --dir my-project"""
+    exit_with_parent()
+    if only not in (None, "gateway", "engine", "worker"):
+        raise UsageError(f"--only {only!r} is no process of Loopwise: choose gateway, engine or worker.")
+    if only == "engine":
+        _engine(config.load(dir), engine_port)
+        return
+    with opened(dir) as project:
+        if only == "gateway":
+            _gateway(project)
+        elif only == "worker":
+            _worker(project)
+        else:
+            _supervise(project)
+
+
+def _engine(settings: config.Settings, port: int | None) -> None:
+    if settings.engine.kind != "embedded":
+        raise UsageError('There is no engine to start: [engine] kind = "openai" names a server of your own.')
+    chosen = port or settings.engine.port
+    refuse_busy_port("127.0.0.1", chosen, "[engine] port")
+    from loopwise.engine.embedded.server import serve
+
+    serve(settings.models, "127.0.0.1", chosen)
+
+
+def _gateway(project: Project) -> None:
+    from loopwise.gateway.app import create_app
+    from loopwise.gateway.server import serve
+    from loopwise.gateway.upstream import Upstream
+
+    settings = project.settings
+    engine = settings.engine
+    if engine.kind == "embedded":
+        upstream = Upstream(f"http://127.0.0.1:{engine.port}", None, "embedded", "")
+    else:
+        upstream = Upstream(str(engine.url), api_key(settings), "openai", str(engine.model))
+    serve(create_app(project.store, upstream), settings.gateway.host, settings.gateway.port)
+
+
+def _worker(project: Project) -> None:
+    """Begins a turn whenever enough feedback is new; a turn that was cut short is finished first."""
+    from loopwise.cli.turn import finish_or_begin, is_due
+
+    stop = _stop_event()
+    while not stop.wait(_POLL_S):
+        if is_due(project):
+            try:
+                finish_or_begin(project)
+            except LoopwiseError as error:
+                emit({}, False, f"The turn was not finished: {error} It is tried again in a minute.")
+                stop.wait(60.0)
+
+
+def _supervise(project: Project) -> None:
+    from loopwise.compute.services import Service
+
+    settings = project.settings
+    refuse_busy_port(settings.gateway.host, settings.gateway.port, "[gateway] port")
+    stop = _stop_event()
+    logs = project.dir / "logs"
+    names: list[Literal["engine", "gateway", "worker"]] = ["engine"] if settings.engine.kind == "embedded" else []
+    if settings.engine.kind == "embedded":
+        refuse_busy_port("127.0.0.1", settings.engine.port, "[engine] port")
+    with ExitStack() as stack:
+        services: list[Service] = []
+        for name in [*names, "gateway", "worker"]:
+            service = Service(name, ["up", "--only", name, "--dir", str(project.dir)], logs / f"{name}.log")
+            stack.callback(service.stop)
+            services.append(service)
+        url = f"http://{settings.gateway.host}:{settings.gateway.port}"
+        services[-2].wait_ready(f"{url}/healthz")
+        emit({}, False, f"Loopwise serves {project.champion().name}.\n  page  {url}/\n  API   {url}/v1\n  logs  {logs}")
+        while not stop.wait(0.5):
+            for service in services:
+                if service.process.poll() is not None:
+                    raise ExternalError(f"The {service.name} ended unexpectedly; see {service.log}.")
+
+
+def _stop_event() -> threading.Event:
+    stop = threading.Event()
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop

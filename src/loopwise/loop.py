@@ -1,0 +1,156 @@
+"""One turn of the loop, from start to end. The file to read first.
+
+    gather ─▶ practise ─▶ curate ─▶ train ─▶ gate ─▶ release
+
+Every stage is a function of what was recorded before it. So a turn that is killed anywhere is finished by the next
+call: stages that are done are not done again, and the one that was cut short goes on from what it had committed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from loopwise import gate as referee
+from loopwise import release as levers
+from loopwise.config import Settings
+from loopwise.curate.examples import from_exchanges, from_judged
+from loopwise.curate.pipeline import CurateSettings
+from loopwise.curate.pipeline import curate as curated
+from loopwise.errors import TrainingError
+from loopwise.practice import practise as practising
+from loopwise.practice.scoring import scores_of
+from loopwise.signals import signals
+from loopwise.store import Store, artifacts, attempts, exchanges, feedback, journal, leases, releases
+from loopwise.types import Engine, Example, JsonObject, Progress, Suite
+from loopwise.verify.pool import VerifierPool
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a turn works with."""
+
+    settings: Settings
+    store: Store
+    suites: Sequence[Suite]
+    anchors: Sequence[Example]
+    sampler: Engine  # drives practice, in process
+    server: Engine  # what people are served by
+    pool: VerifierPool
+    progress: Progress
+
+
+Records = dict[str, JsonObject]  # what the stages that are done have recorded, by stage
+
+
+def turn(parts: Parts) -> tuple[int, Records]:
+    """Begins a turn, or finishes the one that was cut short. Returns its number and what each stage recorded."""
+    store = parts.store
+    with leases.held(store, "turn", leases.this_process()):
+        with store.reading() as conn:
+            last = journal.last_turn(conn)
+            number = last if last and "release" not in journal.done(conn, last) else last + 1
+        for name, stage in STAGES.items():
+            with store.writing() as conn:
+                done = journal.done(conn, number)
+                if name in done:
+                    continue
+                journal.write(conn, number, name, "started", {})
+            began = time.monotonic()
+            payload = stage(parts, number, done)
+            with store.writing() as conn:
+                journal.write(conn, number, name, "done", {**payload, "seconds": time.monotonic() - began})
+        with store.reading() as conn:
+            return number, journal.done(conn, number)
+
+
+def gather(parts: Parts, number: int, done: Records) -> JsonObject:
+    """Fixes the input: who is champion, and how far exchanges and feedback reach."""
+    with parts.store.reading() as conn:
+        champion = releases.the_champion(conn)
+        marks = {"exchanges": exchanges.watermark(conn), "feedback": feedback.watermark(conn)}
+    return {"champion": champion.name, "seed": parts.settings.loop.seed * 1_000 + number, **marks}
+
+
+def practise(parts: Parts, number: int, done: Records) -> JsonObject:
+    """The champion tries problems many ways; each chunk of attempts and verdicts is committed whole."""
+    held_out = frozenset(problem.key for suite in parts.suites for problem in suite.problems)
+    plan = practising.Plan.of(parts.settings.practice, done["gather"]["seed"], held_out)
+    champion = done["gather"]["champion"]
+    with parts.store.reading() as conn:
+        skip = attempts.chunks_done(conn, number)
+    for chunk in practising.practise(parts.sampler, parts.pool, champion, plan, skip, parts.progress):
+        made = {"index": chunk.index, "seed": chunk.seed, "release": champion, "fingerprint": chunk.fingerprint}
+        with parts.store.writing() as conn:
+            attempts.add_chunk(conn, {"turn": number, "at": time.time(), **made}, chunk.judged)
+    with parts.store.reading() as conn:
+        return practising.report(judged for _, judged in attempts.up_to(conn, number, first_turn=number))
+
+
+def curate(parts: Parts, number: int, done: Records) -> JsonObject:
+    """Everything recorded up to the watermark, in this turn and those before it, becomes one dataset."""
+    with parts.store.reading() as conn:
+        served = list(exchanges.up_to(conn, done["gather"]["exchanges"]))
+        said = [row for _, row in feedback.up_to(conn, done["gather"]["feedback"])]
+        judged = [group for _, group in attempts.up_to(conn, number)]
+    practised = [example for order, group in enumerate(judged) for example in from_judged(group, order)]
+    people = from_exchanges(served, signals(said, {exchange.id: exchange for _, exchange in served}))
+    settings = CurateSettings(anchor_share=parts.settings.anchors.share)
+    dataset = curated([*practised, *people], parts.suites, parts.anchors, settings, parts.store.root / "datasets")
+    with parts.store.writing() as conn:
+        artifacts.add_dataset(conn, dataset, number, parts.store.root)
+    return {"dataset": dataset.name, "examples": dataset.n, "practised": len(practised), "people": len(people)}
+
+
+def train(parts: Parts, number: int, done: Records) -> JsonObject:
+    """The champion learns the dataset. A run that must not become a candidate is a result, with its reason."""
+    from loopwise.train import SftSettings, train_sft  # imports torch: seconds that only this stage needs
+
+    wanted = parts.settings.train
+    settings = SftSettings(examples=wanted.examples, learning_rate=wanted.learning_rate, seed=done["gather"]["seed"])
+    with parts.store.reading() as conn:
+        dataset = artifacts.dataset(conn, done["curate"]["dataset"], parts.store.root)
+        parent = releases.by_name(conn, done["gather"]["champion"])
+    out = parts.settings.models / f"{parent.name.split('@')[0]}@{number}"
+    try:
+        made = train_sft(
+            dataset, replace(parent, path=str(parts.store.root / parent.path)), out, settings, parts.progress
+        )
+    except TrainingError as error:
+        return {"candidate": None, "reason": str(error)}
+    with parts.store.writing() as conn:
+        artifacts.add_candidate(conn, made, parts.store.root)
+    levers.register_candidate(parts.store, made, who=f"turn {number}")
+    return {"candidate": made.name, "fingerprint": made.fingerprint, "metrics": made.metrics}
+
+
+def gate(parts: Parts, number: int, done: Records) -> JsonObject:
+    """Champion and candidate answer the same held-out questions, over HTTP; the referee compares."""
+    if done["train"]["candidate"] is None:
+        return {"verdict": "not trained", "reason": done["train"]["reason"]}
+    suites = [suite for suite in parts.suites if suite.role != "final"]
+    with parts.store.reading() as conn:
+        pair = [releases.by_name(conn, name) for name in (done["gather"]["champion"], done["train"]["candidate"])]
+    ask = partial(scores_of, parts.store, parts.server, parts.pool, progress=parts.progress)
+    champion, candidate = ({suite.name: ask(one, suite) for suite in suites} for one in pair)
+    report = referee.judge(champion, candidate, suites, referee.GateSettings())
+    with parts.store.writing() as conn:
+        artifacts.add_report(conn, number, referee.to_json(report))
+    return {"verdict": referee.verdict(report), "checks": {check.name: check.result for check in report.checks}}
+
+
+def release(parts: Parts, number: int, done: Records) -> JsonObject:
+    """Only what the gate has passed may serve; a person approves it, unless the settings say otherwise."""
+    candidate, verdict, who = done["train"]["candidate"], done["gate"]["verdict"], f"turn {number}"
+    if verdict == "passed" and parts.settings.release.approve == "auto":
+        levers.promote(parts.store, candidate, who, "the gate passed it")
+    elif verdict != "passed" and candidate is not None:
+        levers.reject(parts.store, candidate, who, f"the gate's verdict: {verdict}")
+    with parts.store.reading() as conn:
+        return {"verdict": verdict, "release": releases.the_champion(conn).name}
+
+
+_STAGES = (gather, practise, curate, train, gate, release)
+STAGES: dict[str, Callable[[Parts, int, Records], JsonObject]] = {stage.__name__: stage for stage in _STAGES}
