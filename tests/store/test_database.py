@@ -1,0 +1,163 @@
+"""Opening a store: migrations, versions, and the sentences for what can be wrong outside."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.exc import DBAPIError
+
+from loopwise.errors import SettingsError, StoreError
+from loopwise.store import Store, database, releases
+from loopwise.store.schema import metadata
+from loopwise.types import Release
+
+URL = "sqlite:///loopwise.db"
+RELEASE = Release("a@1", "candidate", None, None, "sha256:aa", "models/a@1", 1.0)
+
+
+def test_the_migrations_lead_to_the_tables_that_the_code_declares(store: Store):
+    with store.reading() as conn:
+        context = MigrationContext.configure(conn, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+        tables = {row[0] for row in conn.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert set(metadata.tables) | {"alembic_version"} <= tables
+
+
+def test_the_database_itself_refuses_a_second_champion(store: Store):
+    with store.writing() as conn:
+        releases.add(conn, RELEASE, "t", "made")
+        releases.set_state(conn, RELEASE, "champion", "t", "promoted")
+    other = Release("a@2", "champion", None, None, "sha256:bb", "models/a@2", 2.0)
+    with pytest.raises(StoreError, match="UNIQUE constraint failed"), store.writing() as conn:
+        releases.add(conn, other, "t", "made")
+
+
+def test_what_is_written_is_there_after_reopening(tmp_path: Path):
+    first = Store(URL, tmp_path, create=True)
+    with first.writing() as conn:
+        releases.add(conn, RELEASE, "t", "made")
+    first.close()
+    second = Store(URL, tmp_path)
+    with second.reading() as conn:
+        assert releases.all_releases(conn) == [RELEASE]
+    second.close()
+
+
+def test_a_block_that_raises_writes_nothing(store: Store):
+    def write_and_fail() -> None:
+        with store.writing() as conn:
+            releases.add(conn, RELEASE, "t", "made")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_and_fail()
+    with store.reading() as conn:
+        assert releases.all_releases(conn) == []
+
+
+def test_a_reader_keeps_its_snapshot_and_does_not_block_the_writer(store: Store):
+    with store.reading() as old:
+        assert releases.all_releases(old) == []
+        with store.writing() as conn:
+            releases.add(conn, RELEASE, "t", "made")
+        assert releases.all_releases(old) == []
+    with store.reading() as new:
+        assert releases.all_releases(new) == [RELEASE]
+
+
+def test_sqlite_runs_with_a_log_and_syncs_fully(store: Store):
+    with store.reading() as conn:
+        assert conn.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert conn.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert conn.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_a_store_of_a_newer_version_is_refused(store: Store, tmp_path: Path):
+    with store.writing() as conn:
+        conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match=r"version '9999', which is newer than this Loopwise knows \('\d+'\): upgrade"):
+        Store(URL, tmp_path)
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path):
+    (tmp_path / "loopwise.db").write_text("dear diary, " * 100)
+    with pytest.raises(StoreError, match=r"file is not a database\): the file is damaged or is no SQLite file"):
+        Store(URL, tmp_path)
+    assert (tmp_path / "loopwise.db").read_text() == "dear diary, " * 100
+
+
+def test_a_store_that_is_not_there_is_not_made_by_looking(tmp_path: Path):
+    with pytest.raises(StoreError, match="run 'loopwise init' there first"):
+        Store(URL, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path):
+    with pytest.raises(StoreError, match="its folder is missing or cannot be written"):
+        Store("sqlite:///deep/er/loopwise.db", tmp_path, create=True)
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence():
+    code = (
+        "import os, pathlib, sys\n"
+        "from loopwise.errors import StoreError\n"
+        "from loopwise.store import Store\n"
+        "if os.getuid() == 0: os.setuid(65534)  # root may write anywhere\n"
+        "try: Store('sqlite:///loopwise.db', pathlib.Path(sys.argv[1]), create=True)\n"
+        "except StoreError as error: print(error)"
+    )
+    with TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    assert "its folder is missing or cannot be written; create it or change [store] url." in done.stdout
+
+
+def test_a_store_that_another_process_holds_is_waited_for_and_then_named(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_S", 0.05)
+    impatient = Store(URL, tmp_path)
+    holder = sqlite3.connect(tmp_path / "loopwise.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="another process holds its write lock"), impatient.writing():
+        pass
+    with impatient.reading() as conn:
+        assert releases.all_releases(conn) == []
+    holder.execute("COMMIT")
+    with impatient.writing() as conn:
+        releases.add(conn, RELEASE, "t", "made")
+    holder.close()
+    impatient.close()
+
+
+def test_a_damaged_file_is_one_sentence(store: Store, tmp_path: Path):
+    with store.writing() as conn:
+        releases.add(conn, RELEASE, "t", "made")
+    store.close()  # which folds the log into the file
+    path = tmp_path / "loopwise.db"
+    content = bytearray(path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="the file is damaged; restore a backup"):
+        Store(URL, tmp_path)
+
+
+@pytest.mark.parametrize("url", ["", "loopwise.db", "nonsense"])
+def test_an_address_that_is_none_is_a_wrong_setting(tmp_path: Path, url: str):
+    with pytest.raises(SettingsError, match=r"\[store\] url = .* is not a database address"):
+        Store(url, tmp_path, create=True)
+
+
+def test_a_password_in_the_address_is_not_shown():
+    failure = DBAPIError("SELECT 1", {}, sqlite3.OperationalError("disk is full"))
+    text = str(database._store_error(failure, "postgresql+psycopg://me:hunter2@db/loopwise"))  # pyright: ignore
+    assert "hunter2" not in text
+    assert "me:***@db" in text
