@@ -67,7 +67,7 @@ class GroupWriter:
         except StoreError as error:
             for _, future in group:
                 future.set_exception(error)
-        except KeyError as error:
+        except _UNWRITABLE as error:
             self._commit_singly(group, error)
         else:
             for _, future in group:
