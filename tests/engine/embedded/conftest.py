@@ -48,9 +48,11 @@ def write_model(folder: Path, seed: int, kind: str = "qwen3", context: int = 96)
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of releases: two Qwen3 models that differ in their weights, and a Llama."""
+    """A folder of releases: two Qwen3 models, a Llama, and a model that never ends."""
     folder = tmp_path_factory.mktemp("models")
     write_model(folder / "tiny@0", seed=0)
     write_model(folder / "tiny@1", seed=1)
     write_model(folder / "llama", seed=2, kind="llama")
+    endless = write_model(folder / "endless", seed=3, context=8192)
+    (endless / "generation_config.json").write_text(json.dumps({"eos_token_id": 9999}))
     return folder

@@ -84,6 +84,11 @@ class Sampler:
         """Whether nothing is running or waiting."""
         return not self._rows and not self._waiting
 
+    @property
+    def rows(self) -> int:
+        """How many rows are running."""
+        return len(self._rows)
+
     def add(
         self,
         prompt_ids: Sequence[int],

@@ -98,8 +98,8 @@ async def list_models(http: HttpRequest) -> Response:
 
 
 async def healthz(http: HttpRequest) -> Response:
-    """Says that the process answers."""
-    return JSONResponse({"status": "ok"})
+    """Says that the process answers, and how many completions it is sampling."""
+    return JSONResponse({"status": "ok", "running": http.app.state.serving.rows()})
 
 
 async def _body(http: HttpRequest) -> bytes:

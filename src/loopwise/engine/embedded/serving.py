@@ -61,7 +61,7 @@ class Job:
 
 
 class Serving:
-    """Owns the sampling thread. ``submit``, ``cancel`` and ``fingerprints`` may be called from any other thread."""
+    """Owns the sampling thread. All public methods may be called from any other thread."""
 
     def __init__(self, models: Path, threads: int = 1):
         self._models, self._threads = models, threads
@@ -91,6 +91,10 @@ class Serving:
     def fingerprints(self) -> dict[str, str]:
         """Name and fingerprint of each release in memory."""
         return {name: resident.fingerprint for name, resident in self._residents.copy().items()}
+
+    def rows(self) -> int:
+        """How many completions are running now, over all releases."""
+        return sum(resident.sampler.rows for resident in self._residents.copy().values())
 
     def _run(self) -> None:
         torch.set_num_threads(self._threads)
