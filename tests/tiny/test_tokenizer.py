@@ -45,7 +45,7 @@ def test_only_the_template_writes_special_tokens(turns: list[dict[str, str]]) ->
 
 @pytest.mark.parametrize("turn", [{"role": "tool", "content": ""}, {"role": "user", "content": ["x"]}])
 def test_other_roles_and_contents_are_refused(turn: dict) -> None:
-    with pytest.raises(Exception, match="is not one of system, user, assistant|must be a string"):
+    with pytest.raises(Exception, match=r"is not one of system, user, assistant|must be a string"):
         SHIPPED.apply_chat_template([turn])
 
 
@@ -57,7 +57,7 @@ def test_letters_and_digits_are_single_tokens_and_phrases_one() -> None:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_questions_and_answers_are_short(family) -> None:
     for question in questions(family.source, 100, seed=0):
-        assert len(SHIPPED.encode(question.text)) <= 16
+        assert len(SHIPPED.encode(question.text)) <= 20
         assert len(SHIPPED.encode(question.answer)) <= 14
 
 

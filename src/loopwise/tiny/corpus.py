@@ -1,5 +1,5 @@
 # pyright: basic
-"""The up-front corpus of the embedded model, small on purpose; it doubles as the demo's anchors ("good data").
+"""The up-front corpus of the embedded model, small on purpose, and the demo's anchors ("good data") within it.
 
 Two kinds of rows: a family's question with its answer, and a request to pose a question of a family with such a
 question.
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from loopwise.tiny.families import FAMILIES, Family, Question, questions
+from loopwise.tiny.families import ANCHOR_SOURCES, FAMILIES, Family, Question, questions
 
 ANSWER_ROWS = 900  # per family
 POSE_ROWS = 40  # per family
@@ -35,12 +36,18 @@ def build() -> tuple[Row, ...]:
     return tuple(row for family in FAMILIES for row in _family_rows(family))
 
 
+def anchors(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows that keep alive what is not practised: the anchor families' answers, and every family's posing."""
+    poses = {pose_prompt(family.name) for family in FAMILIES}
+    return tuple(row for row in rows if row.source in ANCHOR_SOURCES or row.messages[0]["content"] in poses)
+
+
 def pose_prompt(family_name: str) -> str:
     """What asks the model for a question of a family."""
     return f"Pose a question of the kind {family_name}."
 
 
-def write(rows: tuple[Row, ...], path: Path) -> None:
+def write(rows: Sequence[Row], path: Path) -> None:
     """Writes rows as JSON lines: ``id``, ``messages``, ``completion``, ``source``."""
     lines = (json.dumps(asdict(row), ensure_ascii=False) for row in rows)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -120,17 +120,22 @@ FAMILIES = (
         ),
     ),
     Family(
-        "isomorphic_strings",
-        "min_string_length=3&max_string_length=5",
+        "spiral_matrix",
+        "min_n=2&max_n=2",
         "anchor",
         (
-            "Two strings are isomorphic if the characters in one string can be replaced to get the second string.\n\n"
-            "All occurrences of a character must be replaced with another character "
-            "while preserving the order of characters.\n\n"
-            "No two characters may map to the same character, but a character may map to itself.\n\n"
-            "Return True if the following two strings are isomorphic, or False otherwise:\n",
-            "True",
-            "False",
+            "Given a matrix, your job is to generate a list of elements in spiral order, "
+            "starting from the top-left element.\n\n"
+            "The spiral order is clockwise, starting from the top-left corner. More precisely:\n"
+            "- Start from the top-left corner and move right along the top row.\n"
+            "- Move down along the right column.\n"
+            "- Move left along the bottom row.\n"
+            "- Move up along the left column.\n"
+            "- Repeat the steps for the inner elements of the matrix until every entry is visited.\n\n"
+            "Hint: Think of peeling the matrix layer by layer from the outside inward. Each layer forms a rectangular "
+            "frame, and you traverse each frame clockwise starting from its top-left corner.\n\n"
+            "Your output should be a space-separated list of integers, e.g. 1 2 3 4 5 6\n\n"
+            "For the matrix below, what is the list of elements in spiral order?\n",
         ),
     ),
 )

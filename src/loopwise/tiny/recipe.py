@@ -182,7 +182,7 @@ def main() -> None:
         if step % 200 == 0 or step == total:
             sys.stdout.write(f"step {step} of {total}, loss {loss:.3f}, {time.perf_counter() - began:.0f} s\n")
             sys.stdout.flush()
-    corpus.write(corpus.build(), corpus.ANCHORS_PATH)
+    corpus.write(corpus.anchors(corpus.build()), corpus.ANCHORS_PATH)
     scores = held_out_scores(FOLDER, 400, SamplingParams(temperature=0.0, max_tokens=48))
     targets = [scores[family.name] for family in FAMILIES if family.role == "target"]
     for family in FAMILIES:
