@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from loopwise.curate.examples import from_exchange, from_judged
+from loopwise.curate.examples import from_exchange, from_exchanges, from_judged
 from loopwise.types import Attempt, Exchange, Judged, Problem, Signal, Verdict
 
 PROBLEM = Problem("k", "reasoning-gym:gcd", ({"role": "user", "content": "gcd?"},), "4", "exact", segment="gcd")
@@ -103,6 +103,15 @@ def test_a_corrected_answer_is_not_approved_by_another_person():
 @pytest.mark.parametrize("change", [{"train": False}, {"response": None}, {"status": 500}])
 def test_nothing_comes_from_an_exchange_kept_out_of_training_or_without_an_answer(change):
     assert from_exchange(replace(EXCHANGE, **change), [UP, FIX], 0) == []
+
+
+def test_signals_find_their_exchanges_and_bring_their_order():
+    other = replace(EXCHANGE, id="ex2")
+    fixes = [FIX, replace(FIX, exchange_id="ex2", text="other"), replace(FIX, exchange_id="gone")]
+
+    found = from_exchanges([(5, EXCHANGE), (6, other), (7, replace(EXCHANGE, id="ex3"))], fixes)
+
+    assert [(example.completion, example.order) for example in found] == [("right", 5), ("other", 6)]
 
 
 def test_anonymous_feedback_counts_as_one_person():

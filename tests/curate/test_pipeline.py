@@ -6,6 +6,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from loopwise.curate.parquet import read, write
 from loopwise.curate.pipeline import CurateSettings, curate
 
 SETTINGS = CurateSettings(per_prompt=2, per_person=2, anchor_share=0.5)
@@ -49,6 +50,17 @@ def test_the_folder_holds_rows_and_manifest_and_nothing_else(example, tmp_path):
 
     assert {file.name for file in dataset.path.parent.iterdir()} == {dataset.path.name, f"{dataset.path.stem}.json"}
     assert json.loads(dataset.path.with_suffix(".json").read_text()) == dataset.manifest
+
+
+def test_rows_are_written_sorted_and_read_back_in_their_order(example, tmp_path):
+    rows = [example(question, "a") for question in "cab"]
+
+    dataset = write(rows, {}, tmp_path)
+
+    assert dataset.name == write(rows[::-1], {}, tmp_path).name
+    assert [row["source"] + row["provenance"][0] for row in read(dataset.path, ["source", "provenance"])] == [
+        *("sa/a", "sb/a", "sc/a")
+    ]
 
 
 def test_a_later_turn_keeps_what_earlier_turns_taught(example, tmp_path):

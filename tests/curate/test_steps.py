@@ -115,12 +115,12 @@ def correction(example, answer, user, order):
 
 
 def test_the_correction_with_most_people_behind_it_wins(example):
-    rows = [correction(example, *given) for given in [("5", "u", 1), ("4", "v", 2), ("5 ", "w", 3)]]
+    rows = [correction(example, *given) for given in [("5", "u", 1), ("5 ", "w", 2), ("4", "v", 3)]]
 
     kept, ledger = answers(settle_conflicts, rows)
 
     assert kept == ["5", "5 "]
-    assert ledger.rows()[0]["examples"] == [["v2"]]
+    assert ledger.rows()[0]["examples"] == [["v3"]]
 
 
 def test_between_equal_corrections_the_latest_wins(example):

@@ -6,15 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from loopwise.curate.parquet import write
 from loopwise.engine.embedded.weights import fingerprint
-from loopwise.types import Dataset, Release
+from loopwise.types import Dataset, Example, Release
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -71,15 +70,10 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Release:
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> MakeDataset:
     def make(pairs: Sequence[tuple[str, str]]) -> Dataset:
-        table = pa.table(
-            {
-                "prompt": [[{"role": "user", "content": question}] for question, _ in pairs],
-                "completion": [[{"role": "assistant", "content": answer}] for _, answer in pairs],
-                "weight": [1.0] * len(pairs),
-            }
-        )
-        path = tmp_path / "rows.parquet"
-        pq.write_table(table, path)
-        return Dataset("sha256:0", path, len(pairs), {})
+        rows = [
+            Example(({"role": "user", "content": question},), answer, "practice", "s", (str(i),))
+            for i, (question, answer) in enumerate(pairs)
+        ]
+        return write(rows, {}, tmp_path)
 
     return make

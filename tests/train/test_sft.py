@@ -35,13 +35,14 @@ def test_a_tiny_model_learns_reloads_and_serves_what_it_learned(parent, make_dat
     settings = SftSettings(examples=1_600, batch=16, learning_rate=4e-3)
     told: list[tuple[str, int, int]] = []
 
-    made = train_sft(make_dataset(PAIRS), parent, tmp_path / "c1", settings, lambda *step: told.append(step))
+    dataset = make_dataset(PAIRS)
+    made = train_sft(dataset, parent, tmp_path / "c1", settings, lambda *step: told.append(step))
 
     assert [greedy(made.path, question) for question, _ in PAIRS] == [answer for _, answer in PAIRS]
     assert made.metrics["last_loss"] < 0.1 < 3.0 < made.metrics["first_loss"]
     assert told == [("train", step, 100) for step in range(1, 101)]
     assert made.fingerprint == fingerprint(made.path) != parent.fingerprint
-    assert (made.name, made.parent, made.dataset) == ("c1", "base", "sha256:0")
+    assert (made.name, made.parent, made.dataset) == ("c1", "base", dataset.name)
 
 
 def test_the_candidate_says_what_is_needed_to_make_it_again(parent, make_dataset, tmp_path):
@@ -91,6 +92,15 @@ def test_lora_is_merged_so_that_the_folder_serves_without_adapters(parent, make_
     assert torch.linalg.matrix_rank(delta, atol=1e-5) <= 4
 
 
+def test_lora_repeats_by_its_seed(parent, make_dataset, tmp_path):
+    dataset, settings = make_dataset(PAIRS), replace(SHORT, method="lora", examples=8)
+
+    first = train_sft(dataset, parent, tmp_path / "a", settings, silent)
+    again = train_sft(dataset, parent, tmp_path / "b", settings, silent)
+
+    assert first.fingerprint == again.fingerprint
+
+
 def test_the_loss_is_the_mean_over_answer_tokens_alone(parent, make_dataset, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(parent.path)
     model = AutoModelForCausalLM.from_pretrained(parent.path)
@@ -110,7 +120,7 @@ def test_the_loss_is_the_mean_over_answer_tokens_alone(parent, make_dataset, tmp
 
 
 def test_training_leaves_the_number_of_threads_as_it_was(parent, make_dataset, tmp_path):
-    made = train_sft(make_dataset(PAIRS), parent, tmp_path / "c1", replace(SHORT, threads=2), silent)
+    made = train_sft(make_dataset(PAIRS), parent, tmp_path / "c1", replace(SHORT, threads=2, examples=8), silent)
 
     assert made.metrics["threads"] == 2
     assert torch.get_num_threads() == 1
