@@ -187,6 +187,12 @@ def serve_store(model: Model) -> Callable[[Store], AbstractContextManager[str]]:
 
 
 @pytest.fixture
+def serve_whole() -> Callable[[Store, str], AbstractContextManager[str]]:
+    """Serves the gateway over a given store in front of a given address."""
+    return lambda store, url: serving(create_app(store, Upstream(url, None, "embedded", "tiny")))
+
+
+@pytest.fixture
 def client(gateway: str) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{gateway}/v1", api_key="unused", max_retries=0) as client:
         yield client
