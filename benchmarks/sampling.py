@@ -5,7 +5,8 @@
 
 All arms sample the same embedded model on the same prompts, eight completions each, at temperature 1 and at most 24
 tokens, text in and text out. TRL's generation phase is ``GRPOTrainer._generate``: template, tokenize, generate, decode.
-The arms are timed in turn within each repeat, so that whatever else the machine does meets all of them. TRL may use
+At its defaults TRL refuses to start on a machine without a GPU, so ``use_cpu`` is set there too, and nothing else. The
+arms are timed in turn within each repeat, so that whatever else the machine does meets all of them. TRL may use
 every core in one process (as it does by itself); the engine uses one process of one thread for each core.
 """
 
@@ -178,7 +179,7 @@ def main() -> None:
         measured = measure(
             {
                 f"loopwise, {cores} processes": ours,
-                "TRL GRPOTrainer, defaults": trl_arm(few, Path(out)),
+                "TRL GRPOTrainer, defaults": trl_arm(few, Path(out), use_cpu=True),
                 "TRL GRPOTrainer, tuned": trl_arm(asked, Path(out), **tuned),
             },
             arguments.repeats,
