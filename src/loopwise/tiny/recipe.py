@@ -40,9 +40,9 @@ class Settings:
 
     seed: int = 0
     threads: int = 1
-    epochs: int = 16
-    batch_rows: int = 64
-    learning_rate: float = 2e-3
+    epochs: int = 9
+    batch_rows: int = 32
+    learning_rate: float = 4e-3
     weight_decay: float = 0.1
     warmup_steps: int = 50
 
@@ -82,6 +82,7 @@ def new_model(built: Tokenizer, seed: int) -> Qwen3ForCausalLM:
             num_key_value_heads=2,
             head_dim=32,
             max_position_embeddings=tokenizer.CONTEXT,
+            initializer_range=0.08,  # the usual 0.02 is for larger widths: here it costs 16 points at equal examples
             rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
             tie_word_embeddings=True,
             eos_token_id=built.token_to_id(tokenizer.END),
