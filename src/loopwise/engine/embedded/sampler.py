@@ -53,6 +53,11 @@ class Request:
     completions: list[Completion | None] = field(default_factory=list)
     ids: list[list[int]] = field(default_factory=list)
 
+    @property
+    def finished(self) -> list[Completion]:
+        """All completions in order, once none is unfinished."""
+        return [completion for completion in self.completions if completion is not None]
+
 
 @dataclass(eq=False)
 class _Row:
@@ -216,7 +221,7 @@ class Sampler:
 
     def _finish(self, finished: list[tuple[int, str]]) -> None:
         texts = self._chat.texts([self._rows[at].ids for at, _ in finished])
-        done: list[Request] = []
+        done: list[tuple[Callable[[Request], None], Request]] = []
         for (at, reason), text in zip(finished, texts, strict=True):
             row = self._rows[at]
             request = row.request
@@ -226,10 +231,10 @@ class Sampler:
             request.ids[row.choice] = row.ids
             request.unfinished -= 1
             if request.unfinished == 0 and request.on_done is not None:
-                done.append(request)
+                done.append((request.on_done, request))
         self._remove([at for at, _ in finished])
-        for request in done:
-            request.on_done(request)
+        for on_done, request in done:
+            on_done(request)
 
     def _remove(self, gone: list[int]) -> None:
         """Fills the places of rows that go with rows from the end, so that running rows stay in front."""
@@ -253,7 +258,7 @@ def sample_all(
     requests = [sampler.add(ids, params, (first_prompt + i) * params.n) for i, ids in enumerate(prompts)]
     while not sampler.idle:
         sampler.step()
-    return [[completion for completion in request.completions if completion is not None] for request in requests]
+    return [request.finished for request in requests]
 
 
 def _first_stop(text: str, stops: Sequence[str]) -> int | None:

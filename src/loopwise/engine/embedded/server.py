@@ -61,6 +61,7 @@ async def chat_completions(http: HttpRequest) -> Response:
     started = await job.events.get()
     if isinstance(started, EngineError):
         raise started
+    assert isinstance(started, Started)
     head = {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "created": int(time.time()),

@@ -77,9 +77,9 @@ def _text(content: Any) -> str:
 def answer(head: Mapping[str, Any], started: Started, request: Request) -> JsonObject:
     """The whole answer; ``head`` is what every piece repeats: id, created, model, system_fingerprint."""
     choices = []
-    for index, completion in enumerate(request.completions):
+    for index, completion in enumerate(request.finished):
         logprobs = None
-        if request.params.logprobs:
+        if completion.logprobs is not None:
             pairs = zip(request.ids[index], completion.logprobs, strict=True)
             logprobs = {"content": [_logprob(token_id, value, started.token_text) for token_id, value in pairs]}
         choices.append(
@@ -90,7 +90,7 @@ def answer(head: Mapping[str, Any], started: Started, request: Request) -> JsonO
                 "finish_reason": completion.finish_reason,
             }
         )
-    tokens = sum(completion.tokens for completion in request.completions)
+    tokens = sum(completion.tokens for completion in request.finished)
     return {**head, "object": "chat.completion", "choices": choices, "usage": usage(started.prompt_tokens, tokens)}
 
 
