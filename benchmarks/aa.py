@@ -29,6 +29,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from loopwise.gate import GateSettings, judge
@@ -65,6 +66,7 @@ class Cell:
     target_alone: int
     exact: float | None
     exact_target_alone: float | None
+    fingerprint: str | None = None  # of the model that was sampled
 
 
 def play(suites: Sequence[Suite], draw: Draw, trials: int) -> tuple[int, int]:
@@ -182,6 +184,8 @@ def sampled(problems: Sequence[Problem], folder: Path, samples: int, seed: int, 
 
 def of_model(folder: Path, trials: int, seed: int, cache: Path) -> Cell:
     """One cell: the embedded model against itself."""
+    from loopwise.engine.embedded.weights import fingerprint
+
     suites = model_suites()
     right_QS = sampled([p for s in suites for p in s.problems], folder, 2 * trials, seed, cache)
     ends = np.cumsum([len(s.problems) for s in suites])
@@ -195,8 +199,9 @@ def of_model(folder: Path, trials: int, seed: int, cache: Path) -> Cell:
     interval = clopper_pearson(promoted, trials)
     differ = float((right_QS[:, 0::2] != right_QS[:, 1::2]).mean())
     return Cell(
-        "model", float(right_QS.mean()), differ, trials, promoted, interval.low, interval.high, alone, None, None
-    )
+        "model", float(right_QS.mean()), differ, trials, promoted, interval.low, interval.high, alone, None, None,
+        fingerprint(folder),
+    )  # fmt: skip
 
 
 def table(cells: Sequence[Cell]) -> str:
@@ -263,7 +268,7 @@ def main() -> int:
         "settings": {
             **asdict(SETTINGS), "margin": MARGIN, "questions": QUESTIONS, "model_questions": MODEL_QUESTIONS,
         },
-        "versions": {"python": platform.python_version(), "numpy": np.__version__},
+        "versions": {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__},
         "seconds": round(time.monotonic() - began, 1),
         "cells": [{**asdict(cell), "share": cell.promoted / cell.trials} for cell in cells],
     }  # fmt: skip
