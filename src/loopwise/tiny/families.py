@@ -1,3 +1,4 @@
+# pyright: basic
 """The reasoning-gym families of the embedded model: where its questions come from, and which phrases they share."""
 
 from __future__ import annotations
@@ -111,12 +112,14 @@ FAMILIES = (
         ),
     ),
     Family(
-        "gcd",
-        "min_numbers=2&max_numbers=2&min_value=1&max_value=99",
+        "rotate_matrix",
+        "min_n=2&max_n=2&min_rotations=0&max_rotations=3",
         "anchor",
         (
-            "Find the Greatest Common Divisor (GCD) of these numbers: ",
-            ". Give only the GCD as your final answer.",
+            "Given a square matrix, your job is to rotate it clockwise.\n\n"
+            "Your output should be a matrix in the same format as the input.\n\n"
+            "Rotate the matrix below by ",
+            " degrees clockwise:\n",
         ),
     ),
     Family(

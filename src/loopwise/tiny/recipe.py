@@ -40,7 +40,7 @@ class Settings:
 
     seed: int = 0
     threads: int = 1
-    epochs: int = 9
+    epochs: int = 8
     batch_rows: int = 32
     learning_rate: float = 4e-3
     weight_decay: float = 0.1
