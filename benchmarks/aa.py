@@ -127,39 +127,25 @@ def simulated(trials: int, seed: int) -> list[Cell]:
 
 
 def model_suites() -> list[Suite]:
-    """Held-out questions of the embedded model's families, none of which its corpus holds.
+    """Held-out questions of the embedded model's families: a target suite over all target families, and a suite for
+    each anchor family."""
+    from loopwise.suites import make
+    from loopwise.tiny.families import FAMILIES, TARGET_SOURCES
 
-    One target suite with as many questions of each target family, and a suite for each anchor family."""
-    from loopwise.tiny import corpus
-    from loopwise.tiny.families import FAMILIES, Family, questions
-
-    known = {row.messages[0]["content"] for row in corpus.build()}
-
-    def ask(family: Family, wanted: int) -> list[Problem]:
-        fresh = {q.text: q for q in questions(family.source, 4 * wanted, HELD_OUT_SEED) if q.text not in known}
-        return [
-            Problem(
-                text, family.name, ({"role": "user", "content": text},), q.answer, family.name, "", {"entry": q.entry}
-            )
-            for text, q in list(fresh.items())[:wanted]
-        ]
-
-    targets = [family for family in FAMILIES if family.role == "target"]
-    asked = [problem for family in targets for problem in ask(family, MODEL_QUESTIONS // len(targets))]
-    suites = [Suite("target", "target", str(HELD_OUT_SEED), tuple(asked), MARGIN)]
-    for family in (family for family in FAMILIES if family.role == "anchor"):
-        asked = ask(family, MODEL_QUESTIONS)
-        suites.append(Suite(f"anchor-{family.name}", "anchor", str(HELD_OUT_SEED), tuple(asked), MARGIN))
-    return suites
+    anchors = [family for family in FAMILIES if family.role == "anchor"]
+    return [
+        make("target", "target", TARGET_SOURCES, MODEL_QUESTIONS, HELD_OUT_SEED, MARGIN),
+        *(make(family.name, "anchor", [family.source], MODEL_QUESTIONS, HELD_OUT_SEED, MARGIN) for family in anchors),
+    ]
 
 
 def sampled(problems: Sequence[Problem], folder: Path, samples: int, seed: int, cache: Path) -> Rights:
     """Whether each of ``samples`` answers to each problem is right (Q x S), at temperature 1; block by block."""
     from loopwise.engine.embedded.local import LocalEngine
-    from loopwise.verify import reasoning_gym
+    from loopwise.verify.table import resolve
 
     prompts = [problem.messages for problem in problems]
-    verifiers = {name: reasoning_gym.family(name) for name in {problem.verifier for problem in problems}}
+    verifiers = {name: resolve(name) for name in {problem.verifier for problem in problems}}
     known: list[dict[str, bool]] = [{} for _ in problems]
     blocks: list[Rights] = []
     began = time.monotonic()

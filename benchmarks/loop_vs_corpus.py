@@ -21,8 +21,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from loopwise.cli.progress import silent
-from loopwise.cli.project import opened
-from loopwise.types import Release
+from loopwise.cli.project import Project, opened
+from loopwise.types import Example, Release
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -63,20 +63,20 @@ def corpus_alone(project_dir: Path, turns: int, seed: int) -> list[dict]:
     """Scores after each turn of the control, on the demo's final suite."""
     from loopwise.cli.output import scored
     from loopwise.curate import pipeline
-    from loopwise.curate.anchors import load
     from loopwise.engine.embedded.local import LocalEngine
     from loopwise.practice.rollout import score_suite
     from loopwise.stats.intervals import mean_interval
+    from loopwise.tiny import corpus
     from loopwise.train import SftSettings, train_sft
     from loopwise.verify.pool import VerifierPool
 
     found = []
     with opened(project_dir) as project, VerifierPool() as pool, LocalEngine(project.settings.models) as engine:
         settings = project.settings
-        anchors = load(settings.dir / str(settings.anchors.path))
-        corpus = [replace(anchor, kind="demonstration") for anchor in anchors]
-        dataset = pipeline.curate(corpus, [], [], pipeline.CurateSettings(), settings.dir / "control")
-        suite, parent = project.suite("final"), project.release("tiny@0")
+        rows = [Example(row.messages, row.completion, "demonstration", row.source, (row.id,)) for row in corpus.build()]
+        uncapped = pipeline.CurateSettings(per_prompt=len(rows), per_person=len(rows))
+        dataset = pipeline.curate(rows, [], [], uncapped, settings.dir / "control")
+        suite, parent = project.suite("final"), located(project, "tiny@0")
         for turn in range(1, turns + 1):
             wanted = SftSettings(
                 examples=settings.train.examples, learning_rate=settings.train.learning_rate, seed=seed * 1_000 + turn
@@ -86,6 +86,12 @@ def corpus_alone(project_dir: Path, turns: int, seed: int) -> list[dict]:
             scores = score_suite(engine, pool, made.name, suite).scores
             found.append(scored(mean_interval([float(score >= 1.0) for score in scores])))
     return found
+
+
+def located(project: Project, name: str) -> Release:
+    """The release with its folder as it is found from here."""
+    release = project.release(name)
+    return replace(release, path=str(project.dir / release.path))
 
 
 def gains(row: dict) -> tuple[float, float]:
@@ -100,7 +106,8 @@ def line(row: dict) -> str:
         name: round(100 * (row["demo"]["champion"]["anchors"][name]["score"] - before["score"]), 1)
         for name, before in row["demo"]["base"]["anchors"].items()
     }
-    return f"seed {row['seed']}: loop {demo:+.1f}, corpus alone {control:+.1f} points; anchors {anchors}; demo {row['demo']['seconds']:.0f} s"
+    seconds = row["demo"]["seconds"]
+    return f"seed {row['seed']}: loop {demo:+.1f}, corpus alone {control:+.1f}; anchors {anchors}; demo {seconds:.0f} s"
 
 
 def summary(rows: list[dict]) -> str:
@@ -110,7 +117,9 @@ def summary(rows: list[dict]) -> str:
     demo, control = zip(*(gains(row) for row in rows), strict=True)
     seconds = [row["demo"]["seconds"] for row in rows]
     return (
-        f"\n{len(rows)} seeds\n  loop          {spread(list(demo))} points\n  corpus alone  {spread(list(control))} points\n"
+        f"\n{len(rows)} seeds\n"
+        f"  loop          {spread(list(demo))} points\n"
+        f"  corpus alone  {spread(list(control))} points\n"
         f"  demo          median {statistics.median(seconds):.0f} s (range {min(seconds):.0f} … {max(seconds):.0f})"
     )
 

@@ -38,8 +38,9 @@ from trl import GRPOConfig, GRPOTrainer
 
 from loopwise.engine.embedded.local import LocalEngine
 from loopwise.engine.embedded.weights import fingerprint
-from loopwise.tiny.families import TARGET_SOURCES, questions
-from loopwise.tiny.recipe import FOLDER
+from loopwise.practice.sources import PRACTICE, take
+from loopwise.tiny import MODEL
+from loopwise.tiny.families import TARGET_SOURCES
 from loopwise.types import SamplingParams
 
 COMPLETIONS = 8
@@ -66,16 +67,16 @@ class Measured:
 
 def prompts(count: int, seed: int = 31_000_000) -> list[Prompt]:
     """Questions of the five target families in equal parts, shuffled."""
-    asked = [question.text for source in TARGET_SOURCES for question in questions(source, count // 5, seed)]
+    asked = [[dict(message) for message in p.messages] for p in take(TARGET_SOURCES, count, seed, PRACTICE)]
     random.Random(0).shuffle(asked)
-    return [[{"role": "user", "content": text}] for text in asked]
+    return asked
 
 
 @contextmanager
 def engine_arm(asked: list[Prompt], processes: int) -> Iterator[Arm]:
     """The local engine in ``processes`` processes of one thread each."""
     with tempfile.TemporaryDirectory() as models, LocalEngine(Path(models), processes) as engine:
-        shutil.copytree(FOLDER, Path(models) / "tiny@0")
+        shutil.copytree(MODEL, Path(models) / "tiny@0")
 
         def arm(repeat: int) -> tuple[int, int]:
             params = SamplingParams(n=COMPLETIONS, max_tokens=MAX_TOKENS, seed=repeat)
@@ -90,7 +91,7 @@ def trl_arm(asked: list[Prompt], out: Path, **settings: object) -> Arm:
     """``GRPOTrainer._generate`` over the prompts, in batches of the trainer's own generation batch size."""
     rows = datasets.Dataset.from_list([{"prompt": prompt} for prompt in asked])
     config = GRPOConfig(output_dir=str(out), max_completion_length=MAX_TOKENS, report_to="none", **settings)
-    trainer = GRPOTrainer(model=str(FOLDER), reward_funcs=_no_reward, args=config, train_dataset=rows)
+    trainer = GRPOTrainer(model=str(MODEL), reward_funcs=_no_reward, args=config, train_dataset=rows)
     trainer.model.train()
     assert config.num_generations == COMPLETIONS
     repeated = [prompt for prompt in asked for _ in range(COMPLETIONS)]
@@ -190,7 +191,7 @@ def main() -> None:
         "completions_per_prompt": COMPLETIONS,
         "max_tokens": MAX_TOKENS,
         "tuned": tuned,
-        "model": fingerprint(FOLDER),
+        "model": fingerprint(MODEL),
         "cores": cores,
         "machine": platform.machine(),
         "torch_threads": torch.get_num_threads(),

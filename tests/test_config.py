@@ -11,7 +11,8 @@ from loopwise.errors import SettingsError
 
 def test_what_is_written_arrives_and_the_rest_has_defaults(tmp_path: Path):
     (tmp_path / "loopwise.toml").write_text(
-        '[engine]\nkind = "openai"\nurl = "http://h/v1"\nmodel = "m"\n[suites.t]\nrole = "target"\nsource = "a"\nmargin = 2\n'
+        '[engine]\nkind = "openai"\nurl = "http://h/v1"\nmodel = "m"\n'
+        '[suites.t]\nrole = "target"\nsource = "a"\nmargin = 2\n'
     )
     settings = config.load(tmp_path)
     assert (settings.engine.url, settings.engine.model) == ("http://h/v1", "m")

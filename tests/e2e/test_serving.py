@@ -10,7 +10,7 @@ import pytest
 from openai import OpenAI
 
 from loopwise.cli.project import opened
-from loopwise.release import promote, register
+from loopwise.release import register
 from loopwise.types import Release
 
 from .conftest import loopwise, loopwise_json, make_project, small_toml
@@ -73,7 +73,9 @@ def _wait_for(client: OpenAI, fingerprint: str) -> None:
     """A new champion is served within a second of the command's end; twice that is allowed for a busy machine."""
     deadline = time.monotonic() + 2.0
     while True:
-        answer = client.chat.completions.create(model="loopwise", messages=[{"role": "user", "content": "x"}], max_tokens=1)
+        answer = client.chat.completions.create(
+            model="loopwise", messages=[{"role": "user", "content": "x"}], max_tokens=1
+        )
         if answer.system_fingerprint == fingerprint:
             return
         assert time.monotonic() < deadline, answer.system_fingerprint

@@ -7,11 +7,12 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from loopwise.engine.embedded.weights import fingerprint
+from loopwise.tiny import MODEL
 from loopwise.tiny.families import FAMILIES
-from loopwise.tiny.recipe import FOLDER, Settings, held_out_scores, make
+from loopwise.tiny.recipe import Settings, held_out_scores, make
 from loopwise.types import SamplingParams
 
-SHIPPED = "sha256:34e39773c4f9da6a8cf9be60fabe8661531f220188e84228abb36c81c6590d98"
+SHIPPED = "sha256:2debed8de70143c22ff1af0257c482c5dade211636e2a1ac2862f825d412cba8"
 
 
 def short_run(folder: Path, settings: Settings) -> tuple[str, list[float]]:
@@ -29,20 +30,20 @@ def test_the_recipe_gives_the_same_fingerprint_for_the_same_seed(tmp_path: Path)
     assert first == second
     assert first != other
     assert losses[-1] < losses[0]
-    assert {path.name for path in (tmp_path / "a").iterdir()} == {path.name for path in FOLDER.iterdir()}
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {path.name for path in MODEL.iterdir()}
 
 
 def test_the_shipped_model_is_the_recorded_one_and_small() -> None:
-    assert fingerprint(FOLDER) == SHIPPED
-    assert (FOLDER / "model.safetensors").stat().st_size <= 4e6
-    model = AutoModelForCausalLM.from_pretrained(FOLDER)
+    assert fingerprint(MODEL) == SHIPPED
+    assert (MODEL / "model.safetensors").stat().st_size <= 4e6
+    model = AutoModelForCausalLM.from_pretrained(MODEL)
     assert model.dtype == torch.float32
     assert 300_000 < sum(parameter.numel() for parameter in model.parameters()) < 500_000
     assert model.config.head_dim == 32
 
 
 def test_the_shipped_model_is_mediocre_on_held_out_questions_and_could_do_better() -> None:
-    greedy = held_out_scores(FOLDER, 200, SamplingParams(temperature=0.0, max_tokens=24))
+    greedy = held_out_scores(MODEL, 200, SamplingParams(temperature=0.0, max_tokens=24))
     targets = [greedy[family.name] for family in FAMILIES if family.role == "target"]
     assert 0.35 <= sum(targets) / len(targets) <= 0.55
     for family in FAMILIES:

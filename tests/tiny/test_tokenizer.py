@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from loopwise.tiny import tokenizer
-from loopwise.tiny.families import FAMILIES, phrases, questions
-from loopwise.tiny.recipe import FOLDER
+from loopwise.practice.sources import PRACTICE, problems
+from loopwise.tiny import MODEL, tokenizer
+from loopwise.tiny.families import FAMILIES, phrases
 
-SHIPPED: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(FOLDER)
+SHIPPED: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(MODEL)
 TEXTS = st.text() | st.lists(st.sampled_from([*phrases(), "12", "ant", " ", "\n", "é"])).map("".join)
 TURNS = st.lists(
     st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": TEXTS}), min_size=1
@@ -56,12 +57,12 @@ def test_letters_and_digits_are_single_tokens_and_phrases_one() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_questions_and_answers_are_short(family) -> None:
-    for question in questions(family.source, 100, seed=0):
-        assert len(SHIPPED.encode(question.text)) <= 20
-        assert len(SHIPPED.encode(question.answer)) <= 14
+    for problem in islice(problems(family.source, 0, PRACTICE), 100):
+        assert len(SHIPPED.encode(problem.messages[0]["content"])) <= 20
+        assert len(SHIPPED.encode(problem.reference)) <= 14
 
 
 def test_the_shipped_tokenizer_is_the_one_that_the_recipe_builds(tmp_path: Path) -> None:
     tokenizer.write(tokenizer.build(), tmp_path)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (MODEL / name).read_bytes()

@@ -82,9 +82,9 @@ def _embedded(settings: config.Settings) -> Release:
     import shutil
 
     from loopwise.engine.embedded.weights import fingerprint
-    from loopwise.tiny.recipe import FOLDER
+    from loopwise.tiny import MODEL
 
-    source = settings.dir / settings.train.base if settings.train.base else FOLDER
+    source = settings.dir / settings.train.base if settings.train.base else MODEL
     folder = settings.models / BASE
     if not folder.exists():
         shutil.copytree(source, folder)

@@ -11,7 +11,7 @@ SUITE_N = 1_500
 
 def embedded_toml(ports: tuple[int, int] = (4040, 4041), approve: str = "human", seed: int = 0) -> str:
     """Settings for the embedded model. ``ports`` of the gateway and the engine."""
-    from loopwise.tiny.corpus import ANCHORS_PATH
+    from loopwise.tiny import ANCHORS
     from loopwise.tiny.families import FAMILIES
 
     targets = [family.source for family in FAMILIES if family.role == "target"]
@@ -36,7 +36,7 @@ problems = 5000                 # per turn, over all sources
 attempts = 8                    # per problem
 
 [train]
-examples = 20000                # that one turn's training sees, repeats counted
+examples = 30000                # that one turn's training sees, repeats counted
 
 [suites.target]                 # what should get better
 role = "target"
@@ -49,7 +49,7 @@ source = {_strings(targets)}
 n = {SUITE_N}
 
 [anchors]                       # good data that is always mixed in
-path = {json.dumps(str(ANCHORS_PATH))}
+path = {json.dumps(str(ANCHORS))}
 share = 0.1
 
 [release]

@@ -1,4 +1,3 @@
-# pyright: basic
 """The up-front corpus of the embedded model, small on purpose, and the demo's anchors ("good data") within it.
 
 Two kinds of rows: a family's question with its answer, and a request to pose a question of a family with such a
@@ -11,14 +10,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
-from loopwise.tiny.families import ANCHOR_SOURCES, FAMILIES, Family, Question, questions
+from loopwise.practice.sources import PRACTICE, problems
+from loopwise.tiny.families import ANCHOR_SOURCES, FAMILIES, Family
+from loopwise.types import Problem
 
 ANSWER_ROWS = 900  # per family
 POSE_ROWS = 40  # per family
 SEED = 1_000_000
-ANCHORS_PATH = Path(__file__).parent / "anchors.jsonl"
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,15 @@ def write(rows: Sequence[Row], path: Path) -> None:
 
 
 def _family_rows(family: Family) -> list[Row]:
-    distinct: dict[str, Question] = {}
-    for question in questions(family.source, 4 * (ANSWER_ROWS + POSE_ROWS), SEED):
-        distinct.setdefault(question.text, question)
-        if len(distinct) == ANSWER_ROWS + POSE_ROWS:
-            break
-    chosen = list(distinct.values())
-    answers = [_row(family, question.text, question.answer) for question in chosen[:ANSWER_ROWS]]
-    poses = [_row(family, pose_prompt(family.name), question.text) for question in chosen[ANSWER_ROWS:]]
+    wanted = ANSWER_ROWS + POSE_ROWS
+    asked = list(islice(problems(family.source, SEED, PRACTICE), wanted))  # never a question that a suite may hold
+    answers = [_row(family, _question(problem), str(problem.reference)) for problem in asked[:ANSWER_ROWS]]
+    poses = [_row(family, pose_prompt(family.name), _question(problem)) for problem in asked[ANSWER_ROWS:]]
     return answers + poses
+
+
+def _question(problem: Problem) -> str:
+    return problem.messages[0]["content"]
 
 
 def _row(family: Family, prompt: str, completion: str) -> Row:

@@ -3,14 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
-from urllib.parse import parse_qsl
-
-from loopwise.errors import UsageError, missing_extra
-
-SCHEME = "reasoning-gym:"
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -25,16 +19,7 @@ class Family:
     @property
     def source(self) -> str:
         """The family as a problem source, e.g. ``reasoning-gym:gcd?min_value=1``."""
-        return f"{SCHEME}{self.name}?{self.config}"
-
-
-@dataclass(frozen=True)
-class Question:
-    """One generated question; ``entry`` is what reasoning-gym's scorer of the family needs."""
-
-    text: str
-    answer: str
-    entry: dict[str, Any]
+        return f"reasoning-gym:{self.name}?{self.config}"
 
 
 _NUMBERS = "min_numbers=2&max_numbers=3&min_decimals=0&max_decimals=0&min_value=0&max_value=99"
@@ -152,36 +137,3 @@ def phrases() -> tuple[str, ...]:
     """Every text that is one token, in a fixed order: the families' phrases, the shared ones, the families' names."""
     listed = [phrase for family in FAMILIES for phrase in family.phrases]
     return tuple(dict.fromkeys([*listed, *SHARED_PHRASES, *(f"{family.name}." for family in FAMILIES)]))
-
-
-def questions(source: str, count: int, seed: int) -> Iterator[Question]:
-    """``count`` questions of a source such as ``reasoning-gym:gcd?min_value=1``, the same for the same seed.
-
-    Questions may repeat. reasoning-gym draws question i from ``seed + i``: seeds closer than ``count`` overlap. Raises
-    UsageError for another scheme or a setting that is no integer, MissingExtraError without reasoning-gym.
-    """
-    dataset = load_dataset(source, count, seed)
-    for i in range(count):
-        entry = dataset[i]
-        yield Question(entry["question"], entry["answer"], entry)
-
-
-def score(source: str, question: Question, answer: str) -> float:
-    """The family's own score of an answer, in [0, 1]; only 1.0 counts as right."""
-    return load_dataset(source, 1, 0).score_answer(answer, question.entry)
-
-
-def load_dataset(source: str, count: int, seed: int) -> Any:
-    """The reasoning-gym dataset of a source; see ``questions``."""
-    try:
-        import reasoning_gym
-    except ImportError as error:
-        raise missing_extra("reasoning-gym") from error
-    if not source.startswith(SCHEME):
-        raise UsageError(f"The source {source!r} does not begin with {SCHEME!r}.")
-    name, _, query = source.removeprefix(SCHEME).partition("?")
-    try:
-        config = {key: int(value) for key, value in parse_qsl(query, strict_parsing=bool(query))}
-    except ValueError as error:
-        raise UsageError(f"The settings in {source!r} must read name=integer&name=integer: {error}.") from error
-    return reasoning_gym.create_dataset(name, size=count, seed=seed, **config)

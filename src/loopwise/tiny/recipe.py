@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -25,11 +26,12 @@ from loopwise.engine.embedded.chat import Chat
 from loopwise.engine.embedded.model import Model
 from loopwise.engine.embedded.sampler import Sampler, sample_all
 from loopwise.engine.embedded.weights import fingerprint, load
-from loopwise.tiny import corpus, tokenizer
-from loopwise.tiny.families import FAMILIES, load_dataset, questions
+from loopwise.practice.sources import HELD_OUT, problems
+from loopwise.tiny import ANCHORS, MODEL, corpus, tokenizer
+from loopwise.tiny.families import FAMILIES
 from loopwise.types import SamplingParams
+from loopwise.verify.table import resolve
 
-FOLDER = Path(__file__).parent / "model"
 HELD_OUT_SEED = 9_000_000
 IGNORED = -100  # torch's label for "no loss here"
 
@@ -40,7 +42,7 @@ class Settings:
 
     seed: int = 0
     threads: int = 1
-    epochs: int = 8
+    epochs: int = 7
     batch_rows: int = 32
     learning_rate: float = 4e-3
     weight_decay: float = 0.1
@@ -134,19 +136,16 @@ def make(folder: Path, settings: Settings, steps: int | None = None) -> Iterator
 
 
 def held_out_scores(folder: Path, per_family: int, params: SamplingParams) -> dict[str, float]:
-    """Mean share of right answers for each family, on questions that the corpus does not hold."""
-    known = {row.messages[0]["content"] for row in corpus.build()}
+    """Mean share of right answers for each family, on questions that neither corpus nor practice ever holds."""
     chat = Chat(folder)
     sampler = Sampler(Model(load(folder)), chat)
     scores = {}
     for family in FAMILIES:
-        asked = [q for q in questions(family.source, 2 * per_family, HELD_OUT_SEED) if q.text not in known][:per_family]
-        prompts = [chat.prompt_ids([{"role": "user", "content": question.text}]) for question in asked]
-        answers = sample_all(sampler, prompts, params)
-        scorer = load_dataset(family.source, 1, 0)
+        asked = list(islice(problems(family.source, HELD_OUT_SEED, HELD_OUT), per_family))
+        answers = sample_all(sampler, [chat.prompt_ids(problem.messages) for problem in asked], params)
         right = [
-            scorer.score_answer(completion.text, question.entry) >= 1.0
-            for question, completions in zip(asked, answers, strict=True)
+            resolve(problem.verifier)(problem, completion.text) >= 1.0
+            for problem, completions in zip(asked, answers, strict=True)
             for completion in completions
         ]
         scores[family.name] = sum(right) / len(right)
@@ -179,16 +178,16 @@ def _tensors(batch: Sequence[EncodedRow]) -> tuple[torch.Tensor, torch.Tensor]:
 def main() -> None:
     """Makes the shipped model and its anchors, and reports how good it is."""
     began = time.perf_counter()
-    for step, total, loss in make(FOLDER, Settings()):
+    for step, total, loss in make(MODEL, Settings()):
         if step % 200 == 0 or step == total:
             sys.stdout.write(f"step {step} of {total}, loss {loss:.3f}, {time.perf_counter() - began:.0f} s\n")
             sys.stdout.flush()
-    corpus.write(corpus.anchors(corpus.build()), corpus.ANCHORS_PATH)
-    scores = held_out_scores(FOLDER, 400, SamplingParams(temperature=0.0, max_tokens=48))
+    corpus.write(corpus.anchors(corpus.build()), ANCHORS)
+    scores = held_out_scores(MODEL, 400, SamplingParams(temperature=0.0, max_tokens=48))
     targets = [scores[family.name] for family in FAMILIES if family.role == "target"]
     for family in FAMILIES:
         sys.stdout.write(f"{family.name:24} {family.role:8} {100 * scores[family.name]:5.1f} %\n")
-    sys.stdout.write(f"mean of the targets      {100 * sum(targets) / len(targets):14.1f} %\n{fingerprint(FOLDER)}\n")
+    sys.stdout.write(f"mean of the targets      {100 * sum(targets) / len(targets):14.1f} %\n{fingerprint(MODEL)}\n")
 
 
 if __name__ == "__main__":

@@ -17,12 +17,12 @@ class SftSettings:
 
     method: Literal["full", "lora"] = "full"
     examples: int = 16_000
-    batch: int = 64
+    batch: int = 32
     learning_rate: float = 2e-3
     max_length: int = 1_024
     lora_rank: int = 16
     seed: int = 0
-    threads: int | None = None
+    threads: int | None = 1
 
     @property
     def steps(self) -> int:
