@@ -78,9 +78,8 @@ def corpus_alone(project_dir: Path, turns: int, seed: int) -> list[dict]:
         dataset = pipeline.curate(rows, [], [], uncapped, settings.dir / "control")
         suite, parent = project.suite("final"), located(project, "tiny@0")
         for turn in range(1, turns + 1):
-            wanted = SftSettings(
-                examples=settings.train.examples, learning_rate=settings.train.learning_rate, seed=seed * 1_000 + turn
-            )
+            same = settings.train.model_dump(include={"examples", "learning_rate", "threads"})
+            wanted = SftSettings(**same, seed=seed * 1_000 + turn)
             made = train_sft(dataset, parent, settings.models / f"control@{turn}", wanted, silent)
             parent = Release(made.name, "candidate", made.parent, dataset.name, made.fingerprint, str(made.path), 0.0)
             scores = score_suite(engine, pool, made.name, suite).scores

@@ -19,7 +19,7 @@ def _commands() -> list[tuple[str, list[str]]]:
     found: list[tuple[str, list[str]]] = []
     for path in DOCS:
         for block in _BLOCK.finditer(path.read_text()):
-            for line in block["body"].splitlines():
+            for line in block["body"].replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 if words and Path(words[0]).name == "loopwise":
                     found.append((f"{path.name}: {line.strip()}", words[1:]))

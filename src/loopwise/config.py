@@ -61,12 +61,14 @@ class PracticeSettings(_Section):
 
 
 class TrainSettings(_Section):
-    """``examples`` is the number of examples that one turn's training sees, repeats counted."""
+    """``examples`` is the number of examples that one turn's training sees, repeats counted. ``threads`` None leaves
+    PyTorch's own number."""
 
     method: Literal["auto", "sft"] = "auto"
     base: str | None = None  # the Hugging Face folder that is trained; default: the embedded model's
     examples: Annotated[int, Field(ge=1)] = 30_000
     learning_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 2e-3
+    threads: Annotated[int, Field(ge=1)] | None = None
 
 
 class SuiteSettings(_Section):

@@ -108,8 +108,8 @@ def train(parts: Parts, number: int, done: Records) -> JsonObject:
     """The champion learns the dataset. A run that must not become a candidate is a result, with its reason."""
     from loopwise.train import SftSettings, train_sft  # imports torch: seconds that only this stage needs
 
-    wanted = parts.settings.train
-    settings = SftSettings(examples=wanted.examples, learning_rate=wanted.learning_rate, seed=done["gather"]["seed"])
+    wanted = parts.settings.train.model_dump(include={"examples", "learning_rate", "threads"})
+    settings = SftSettings(**wanted, seed=done["gather"]["seed"])
     with parts.store.reading() as conn:
         dataset = artifacts.dataset(conn, done["curate"]["dataset"], parts.store.root)
         parent = releases.by_name(conn, done["gather"]["champion"])

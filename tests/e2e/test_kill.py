@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from loopwise.loop import STAGES
 from loopwise.store import attempts, journal
 from loopwise.types import JsonObject
 
-from .conftest import loopwise_json, make_project, small_toml
+from .conftest import loopwise, make_project, small_toml
 
 _POLL_S = 0.01
 _PATIENCE_S = 120.0
@@ -60,16 +61,22 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_turn_killed_in_each_stage_ends_with_the_same_dataset_and_weights(untouched: Path, tmp_path: Path):
     whole = shutil.copytree(untouched, tmp_path / "whole")
     killed = shutil.copytree(untouched, tmp_path / "killed")
-    expected = loopwise_turn(whole)
+    loopwise_turn(whole)
     for stage in STAGES:
         if stage not in _done(killed):
             _kill_in(killed, stage)
-    result = loopwise_turn(killed)
-    assert result["turn"] == 1
-    assert result["dataset"] == expected["dataset"]
-    assert _done(killed)["train"]["fingerprint"] == _done(whole)["train"]["fingerprint"]
-    assert (result["verdict"], result["release"]) == (expected["verdict"], expected["release"])
+    if "release" not in _done(killed):  # the last stage takes milliseconds: the kill may have come after it
+        assert loopwise_turn(killed)["turn"] == 1
+    expected, found = _done(whole), _done(killed)
+    assert list(found) == list(STAGES)
+    assert found["curate"]["dataset"] == expected["curate"]["dataset"]
+    assert found["train"]["fingerprint"] == expected["train"]["fingerprint"]
+    assert found["gate"]["checks"] == expected["gate"]["checks"]
+    assert found["release"]["release"] == expected["release"]["release"]
 
 
 def loopwise_turn(directory: Path) -> JsonObject:
-    return loopwise_json("turn", "--dir", str(directory))
+    """One turn; whether so little training passes the gate is not what is tested here."""
+    done = loopwise("turn", "--json", "--dir", str(directory), check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout)

@@ -37,6 +37,7 @@ attempts = 8                    # per problem
 
 [train]
 examples = 30000                # that one turn's training sees, repeats counted
+threads = 1                     # a second one gains half on a quiet machine, and loses nearly all on a busy one
 
 [suites.target]                 # what should get better
 role = "target"

@@ -22,7 +22,7 @@ class SftSettings:
     max_length: int = 1_024
     lora_rank: int = 16
     seed: int = 0
-    threads: int | None = 1
+    threads: int | None = None
 
     @property
     def steps(self) -> int:
