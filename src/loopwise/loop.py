@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from loopwise import gate as referee
 from loopwise import release as levers
 from loopwise.config import Settings
+from loopwise.curate import pipeline
 from loopwise.curate.examples import from_exchanges, from_judged
-from loopwise.curate.pipeline import CurateSettings
-from loopwise.curate.pipeline import curate as curated
-from loopwise.errors import TrainingError
+from loopwise.errors import TrainingError, TransitionError
 from loopwise.practice import practise as practising
 from loopwise.practice.scoring import scores_of
 from loopwise.signals import signals
@@ -46,24 +45,19 @@ Records = dict[str, JsonObject]  # what the stages that are done have recorded, 
 
 
 def turn(parts: Parts) -> tuple[int, Records]:
-    """Begins a turn, or finishes the one that was cut short. Returns its number and what each stage recorded."""
-    store = parts.store
-    with leases.held(store, "turn", leases.this_process()):
-        with store.reading() as conn:
-            last = journal.last_turn(conn)
-            number = last if last and "release" not in journal.done(conn, last) else last + 1
-        for name, stage in STAGES.items():
-            with store.writing() as conn:
-                done = journal.done(conn, number)
-                if name in done:
-                    continue
+    """Begins a turn, or finishes the one that was cut short. Returns its number and its records."""
+    with leases.held(parts.store, "turn", leases.this_process()):
+        with parts.store.reading() as conn:
+            number = journal.open_turn(conn, last_stage="release")
+            done = journal.done(conn, number)
+        for name in [name for name in STAGES if name not in done]:
+            with parts.store.writing() as conn:
                 journal.write(conn, number, name, "started", {})
             began = time.monotonic()
-            payload = stage(parts, number, done)
-            with store.writing() as conn:
-                journal.write(conn, number, name, "done", {**payload, "seconds": time.monotonic() - began})
-        with store.reading() as conn:
-            return number, journal.done(conn, number)
+            done[name] = {**STAGES[name](parts, number, done), "seconds": time.monotonic() - began}
+            with parts.store.writing() as conn:
+                journal.write(conn, number, name, "done", done[name])
+    return number, done
 
 
 def gather(parts: Parts, number: int, done: Records) -> JsonObject:
@@ -78,13 +72,12 @@ def practise(parts: Parts, number: int, done: Records) -> JsonObject:
     """The champion tries problems many ways; each chunk of attempts and verdicts is committed whole."""
     held_out = frozenset(problem.key for suite in parts.suites for problem in suite.problems)
     plan = practising.Plan.of(parts.settings.practice, done["gather"]["seed"], held_out)
-    champion = done["gather"]["champion"]
     with parts.store.reading() as conn:
         skip = attempts.chunks_done(conn, number)
+    champion = done["gather"]["champion"]
     for chunk in practising.practise(parts.sampler, parts.pool, champion, plan, skip, parts.progress):
-        made = {"index": chunk.index, "seed": chunk.seed, "release": champion, "fingerprint": chunk.fingerprint}
         with parts.store.writing() as conn:
-            attempts.add_chunk(conn, {"turn": number, "at": time.time(), **made}, chunk.judged)
+            attempts.add_chunk(conn, number, (chunk.index, chunk.seed), chunk.judged)
     with parts.store.reading() as conn:
         return practising.report(judged for _, judged in attempts.up_to(conn, number, first_turn=number))
 
@@ -97,11 +90,11 @@ def curate(parts: Parts, number: int, done: Records) -> JsonObject:
         judged = [group for _, group in attempts.up_to(conn, number)]
     practised = [example for order, group in enumerate(judged) for example in from_judged(group, order)]
     people = from_exchanges(served, signals(said, {exchange.id: exchange for _, exchange in served}))
-    settings = CurateSettings(anchor_share=parts.settings.anchors.share)
-    dataset = curated([*practised, *people], parts.suites, parts.anchors, settings, parts.store.root / "datasets")
+    settings, out = pipeline.CurateSettings(anchor_share=parts.settings.anchors.share), parts.store.root / "datasets"
+    dataset = pipeline.curate([*practised, *people], parts.suites, parts.anchors, settings, out)
     with parts.store.writing() as conn:
         artifacts.add_dataset(conn, dataset, number, parts.store.root)
-    return {"dataset": dataset.name, "examples": dataset.n, "practised": len(practised), "people": len(people)}
+    return {"dataset": dataset.name, "examples": dataset.n, "people": len(people)}
 
 
 def train(parts: Parts, number: int, done: Records) -> JsonObject:
@@ -112,12 +105,10 @@ def train(parts: Parts, number: int, done: Records) -> JsonObject:
     settings = SftSettings(**wanted, seed=done["gather"]["seed"])
     with parts.store.reading() as conn:
         dataset = artifacts.dataset(conn, done["curate"]["dataset"], parts.store.root)
-        parent = releases.by_name(conn, done["gather"]["champion"])
+        parent = releases.located(conn, done["gather"]["champion"], parts.store.root)
     out = parts.settings.models / f"{parent.name.split('@')[0]}@{number}"
     try:
-        made = train_sft(
-            dataset, replace(parent, path=str(parts.store.root / parent.path)), out, settings, parts.progress
-        )
+        made = train_sft(dataset, parent, out, settings, parts.progress)
     except TrainingError as error:
         return {"candidate": None, "reason": str(error)}
     with parts.store.writing() as conn:
@@ -143,13 +134,16 @@ def gate(parts: Parts, number: int, done: Records) -> JsonObject:
 
 def release(parts: Parts, number: int, done: Records) -> JsonObject:
     """Only what the gate has passed may serve; a person approves it, unless the settings say otherwise."""
-    candidate, verdict, who = done["train"]["candidate"], done["gate"]["verdict"], f"turn {number}"
-    if verdict == "passed" and parts.settings.release.approve == "auto":
-        levers.promote(parts.store, candidate, who, "the gate passed it")
-    elif verdict != "passed" and candidate is not None:
-        levers.reject(parts.store, candidate, who, f"the gate's verdict: {verdict}")
+    candidate, verdict, who, why = done["train"]["candidate"], done["gate"]["verdict"], f"turn {number}", ""
+    try:
+        if verdict == "passed" and parts.settings.release.approve == "auto":
+            levers.promote(parts.store, candidate, who, "the gate passed it", instead_of=done["gather"]["champion"])
+        elif verdict != "passed" and candidate is not None:
+            levers.reject(parts.store, candidate, who, f"the gate's verdict: {verdict}")
+    except TransitionError as error:  # somebody pulled a lever meanwhile, and their word stands
+        why = str(error)
     with parts.store.reading() as conn:
-        return {"verdict": verdict, "release": releases.the_champion(conn).name}
+        return {"verdict": verdict, "release": releases.the_champion(conn).name, "why": why}
 
 
 _STAGES = (gather, practise, curate, train, gate, release)

@@ -47,7 +47,7 @@ def test_the_embedded_model_practises_and_is_scored(tiny: LocalEngine, pool: Ver
 
     scores = score_suite(tiny, pool, "base", suite)
     assert scores == score_suite(tiny, pool, "base", suite)
-    assert scores.fingerprint == tiny.fingerprint("base") == chunks[0].fingerprint
+    assert scores.fingerprint == tiny.fingerprint("base") == chunks[0].judged[0].attempts[0].fingerprint
     assert set(scores.scores) == {0.0, 1.0}
     right = [p.reference for p, s in zip(suite.problems, scores.scores, strict=True) if s and "leg" in p.segment]
     given = [

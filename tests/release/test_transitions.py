@@ -239,3 +239,11 @@ TestReleases = Releases.TestCase
 TestReleases.settings = settings(
     max_examples=25, stateful_step_count=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_a_candidate_is_not_promoted_over_a_champion_that_it_was_not_compared_with(store: Store):
+    with_releases(store, "a@1", "a@2")
+    promote(store, "a@1", "t", "y")
+    with pytest.raises(TransitionError, match="'a@2' was compared with 'a@0', which is not the champion any more"):
+        promote(store, "a@2", "t", "y", instead_of="a@0")
+    assert promote(store, "a@2", "t", "y", instead_of="a@1").state == "champion"

@@ -105,15 +105,11 @@ def judged(key: str, scores: list[float], text: str = "t") -> Judged:
     return Judged(problem, tried, tuple(Verdict(score, "because", "exact", score == 0) for score in scores))
 
 
-def header(turn: int, index: int) -> dict[str, object]:
-    return {"turn": turn, "index": index, "seed": 2**62, "release": "a@1", "fingerprint": "sha256:aa", "at": 1.0}
-
-
 def test_a_chunk_comes_back_whole_and_in_order(store: Store):
     groups = [judged("b", [1.0, 0.0]), judged("a", [0.5])]
     with store.writing() as conn:
-        attempts.add_chunk(conn, header(1, 0), groups)
-        attempts.add_chunk(conn, header(2, 0), [judged("a", [0.0])])
+        attempts.add_chunk(conn, 1, (0, 2**62), groups)
+        attempts.add_chunk(conn, 2, (0, 2**62), [judged("a", [0.0])])
         assert attempts.chunks_done(conn, 1) == {0}
         assert list(attempts.up_to(conn, 1)) == [(1, groups[1]), (1, groups[0])]  # by key: a fixed order
         assert [turn for turn, _ in attempts.up_to(conn, 2, 2)] == [2]
@@ -123,9 +119,9 @@ def test_a_chunk_comes_back_whole_and_in_order(store: Store):
 
 def test_a_chunk_that_is_there_cannot_be_added_again(store: Store):
     with store.writing() as conn:
-        attempts.add_chunk(conn, header(1, 0), [judged("a", [1.0])])
+        attempts.add_chunk(conn, 1, (0, 2**62), [judged("a", [1.0])])
     with pytest.raises(StoreError, match="UNIQUE constraint failed"), store.writing() as conn:
-        attempts.add_chunk(conn, header(1, 0), [judged("b", [1.0])])
+        attempts.add_chunk(conn, 1, (0, 2**62), [judged("b", [1.0])])
     with store.reading() as conn:
         assert attempts.counts(conn) == {"problems": 1, "attempts": 1}
 

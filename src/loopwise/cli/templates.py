@@ -12,9 +12,8 @@ SUITE_N = 1_500
 def embedded_toml(ports: tuple[int, int] = (4040, 4041), approve: str = "human", seed: int = 0) -> str:
     """Settings for the embedded model. ``ports`` of the gateway and the engine."""
     from loopwise.tiny import ANCHORS
-    from loopwise.tiny.families import FAMILIES
+    from loopwise.tiny.families import FAMILIES, TARGET_SOURCES
 
-    targets = [family.source for family in FAMILIES if family.role == "target"]
     anchors = [family for family in FAMILIES if family.role == "anchor"]
     gateway_port, engine_port = ports
     return f"""\
@@ -31,7 +30,7 @@ port = {gateway_port}
 url = "sqlite:///loopwise.db"
 
 [practice]                      # where the model's own problems come from
-sources = {_strings(targets)}
+sources = {_strings(TARGET_SOURCES)}
 problems = 5000                 # per turn, over all sources
 attempts = 8                    # per problem
 
@@ -41,12 +40,12 @@ threads = 1                     # a second one gains half on a quiet machine, an
 
 [suites.target]                 # what should get better
 role = "target"
-source = {_strings(targets)}
+source = {_strings(TARGET_SOURCES)}
 n = {SUITE_N}
 {"".join(_anchor(family.name, family.source) for family in anchors)}
 [suites.final]                  # gives the headline figures; no gate reads it
 role = "final"
-source = {_strings(targets)}
+source = {_strings(TARGET_SOURCES)}
 n = {SUITE_N}
 
 [anchors]                       # good data that is always mixed in

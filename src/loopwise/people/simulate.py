@@ -19,6 +19,7 @@ from loopwise.types import JsonObject, Problem, Progress
 MODEL = "loopwise"
 TEMPERATURE = 0.7
 TIMEOUT_S = 60.0  # of one request
+CONCURRENCY = 16  # people who ask at the same time
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,6 @@ async def simulate(
     people: Sequence[Person],
     events: int,
     seed: int,
-    concurrency: int = 16,
-    api_key: str | None = None,
     *,
     is_right: Callable[[Problem, str], bool],
     progress: Progress | None = None,
@@ -73,10 +72,9 @@ async def simulate(
     if not problems or not people:
         raise UsageError("A simulation needs at least one problem and one person.")
     began = time.monotonic()
-    headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    connector = aiohttp.TCPConnector(limit=concurrency)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as session:
+    connector = aiohttp.TCPConnector(limit=CONCURRENCY)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
         run = _Run(session, base_url.rstrip("/"), seed, is_right)
         numbers = iter(range(events))
 
@@ -87,7 +85,7 @@ async def simulate(
                 if progress is not None:
                     progress("simulate", run.seen["done"], events)
 
-        await _all_or_first_error([keep_asking() for _ in range(concurrency)])
+        await _all_or_first_error([keep_asking() for _ in range(CONCURRENCY)])
     if events and run.seen["errors"] >= events:
         raise EngineError(f"The gateway at {base_url} answered none of {events} questions; see its log.")
     return _counts(run.seen, events, {person.kind for person in people}, time.monotonic() - began)

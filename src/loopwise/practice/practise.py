@@ -55,11 +55,6 @@ class Chunk:
     seed: int  # of its sampling
     judged: tuple[Judged, ...]
 
-    @property
-    def fingerprint(self) -> str:
-        """Of the weights that made the attempts."""
-        return self.judged[0].attempts[0].fingerprint
-
 
 def practise(
     engine: Engine,

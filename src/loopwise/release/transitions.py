@@ -69,11 +69,12 @@ def register_candidate(store: Store, made: Candidate, who: str) -> Release:
     return register(store, release, who, f"trained by {made.trainer}")
 
 
-def promote(store: Store, name: str, who: str, why: str) -> Release:
+def promote(store: Store, name: str, who: str, why: str, instead_of: str | None = None) -> Release:
     """Makes ``name`` the champion and retires the present one in the same transaction.
 
     Promoting the present champion changes nothing. Raises UnknownNameError, and TransitionError for a release that is
-    retired, rejected or rolled back.
+    retired, rejected or rolled back, or when another champion than ``instead_of`` serves: proof of being better holds
+    against the release that it was compared with.
     """
     with store.writing() as conn:
         release = releases.by_name(conn, name)
@@ -81,6 +82,11 @@ def promote(store: Store, name: str, who: str, why: str) -> Release:
             return release
         _refuse_unless_allowed(release, "champion", "promote")
         present = releases.champion(conn)
+        if instead_of is not None and (present is None or present.name != instead_of):
+            raise TransitionError(
+                f"{name!r} was compared with {instead_of!r}, which is not the champion any more: run another turn, or "
+                "promote it by hand."
+            )
         if present is not None:
             _step(conn, present, "retired", who, f"{name} took its place: {why}")
         return _step(conn, release, "champion", who, why)

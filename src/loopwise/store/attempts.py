@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -14,12 +15,15 @@ from loopwise.store.schema import attempts, chunks, problems
 from loopwise.types import Attempt, JsonObject, Judged, Problem, Verdict
 
 
-def add_chunk(conn: Connection, header: JsonObject, judged: Sequence[Judged]) -> None:
-    """Adds a chunk whole. ``header`` has ``turn, index, seed, release, fingerprint, at``. A chunk is added once."""
+def add_chunk(conn: Connection, turn: int, index_seed: tuple[int, int], judged: Sequence[Judged]) -> None:
+    """Adds a chunk whole, once; all its attempts were made by the same weights."""
+    index, seed = index_seed
+    made_by = judged[0].attempts[0]
     insert_new(conn, problems, [_problem_row(group.problem) for group in judged])
-    conn.execute(chunks.insert(), header)
+    made = {"release": made_by.release, "fingerprint": made_by.fingerprint, "at": time.time()}
+    conn.execute(chunks.insert(), {"turn": turn, "index": index, "seed": seed, **made})
     rows = [
-        _attempt_row(header, attempt, verdict)
+        _attempt_row(turn, index, attempt, verdict)
         for group in judged
         for attempt, verdict in zip(group.attempts, group.verdicts, strict=True)
     ]
@@ -73,10 +77,10 @@ def _problem_row(problem: Problem) -> JsonObject:
     return row
 
 
-def _attempt_row(header: JsonObject, attempt: Attempt, verdict: Verdict) -> dict[str, Any]:
+def _attempt_row(turn: int, chunk: int, attempt: Attempt, verdict: Verdict) -> dict[str, Any]:
     return {
-        "turn": header["turn"],
-        "chunk": header["index"],
+        "turn": turn,
+        "chunk": chunk,
         "problem_key": attempt.problem_key,
         "index": attempt.index,
         "text": attempt.text,

@@ -27,6 +27,12 @@ def rows(conn: Connection, turn: int) -> list[JsonObject]:
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
+def open_turn(conn: Connection, last_stage: str) -> int:
+    """The turn that was cut short before ``last_stage`` was done, or the number of a new one."""
+    last = last_turn(conn)
+    return last if last and last_stage not in done(conn, last) else last + 1
+
+
 def last_turn(conn: Connection) -> int:
     """The highest turn that was ever begun; 0 when there is none."""
     return conn.scalar(select(func.max(stages.c.turn))) or 0

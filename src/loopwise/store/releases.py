@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 from sqlalchemy import Connection, select
 
@@ -39,6 +40,12 @@ def by_name(conn: Connection, name: str) -> Release:
         names = ", ".join(known.name for known in all_releases(conn)) or "none yet"
         raise UnknownNameError(f"There is no release named {name!r}; those that exist: {names}.")
     return found
+
+
+def located(conn: Connection, name: str, root: Path) -> Release:
+    """The release called ``name`` with its folder as an absolute path; ``root`` is the project folder."""
+    found = by_name(conn, name)
+    return replace(found, path=str(root / found.path))
 
 
 def the_champion(conn: Connection) -> Release:

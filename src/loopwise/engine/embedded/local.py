@@ -82,19 +82,19 @@ class LocalEngine:
         if not self._workers:
             raise EngineError("The local engine is closed: make a new one.")
         answers: list[Any] = [None] * len(shards)
+        whole = False
         try:
             self._exchange(shards, answers)
+            whole = True
         except (EOFError, ConnectionError) as error:
             codes = [process.poll() for process in self._workers.values()]
-            self.close()
             raise EngineError(
                 f"A sampling process ended early (exit statuses {codes}; None still ran); was memory short? "
                 "The local engine is closed: make a new one."
             ) from error
-        except BaseException:
-            # Answers still under way would be taken for those of the next call.
-            self.close()
-            raise
+        finally:
+            if not whole:  # answers still under way would be taken for those of the next call
+                self.close()
         for answer in answers:
             if isinstance(answer, EngineError):
                 raise answer
