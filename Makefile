@@ -1,5 +1,6 @@
 # Everything runs in .venv, which the first target makes; nothing else has to be installed but Python and make.
 PYTHON ?= python3
+PIP_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -34,7 +35,7 @@ tiny: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Loopwise needs Python 3.11 or newer; set PYTHON=…" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[loop,dev]'
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[loop,dev]'
 	touch $(READY)
 
 clean:

@@ -78,8 +78,7 @@ def corpus_alone(project_dir: Path, turns: int, seed: int) -> list[dict]:
         dataset = pipeline.curate(rows, [], [], uncapped, settings.dir / "control")
         suite, parent = project.suite("final"), located(project, "tiny@0")
         for turn in range(1, turns + 1):
-            same = settings.train.model_dump(include={"examples", "learning_rate", "threads"})
-            wanted = SftSettings(**same, seed=seed * 1_000 + turn)
+            wanted = SftSettings.of(settings.train, seed * 1_000 + turn)
             made = train_sft(dataset, parent, settings.models / f"control@{turn}", wanted, silent)
             parent = Release(made.name, "candidate", made.parent, dataset.name, made.fingerprint, str(made.path), 0.0)
             scores = score_suite(engine, pool, made.name, suite).scores
@@ -138,7 +137,7 @@ def plot(rows: list[dict], path: Path) -> None:
             axes.plot(range(len(heights)), heights, marker="o", color=color, alpha=0.75, label=name if i == 0 else None)
     axes.set_xlabel("turn (the same number of training examples each)")
     axes.set_ylabel("right answers on the final suite, %")
-    axes.set_ylim(0, 100)
+    axes.set_ylim(0, 104)
     axes.set_title(f"The loop against more training on its corpus, {len(rows)} seeds", loc="left", fontsize=11)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

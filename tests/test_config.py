@@ -40,6 +40,10 @@ def test_what_is_written_arrives_and_the_rest_has_defaults(tmp_path: Path):
         ("[anchors]\nshare = 1.5", "[anchors] share = 1.5 is not possible"),
         ('[anchors]\npath = "no.jsonl"', "[anchors] path = 'no.jsonl' does not exist"),
         ('[train]\nbase = "no/model"', "[train] base = 'no/model' does not exist"),
+        ('[practice]\nsources = ["no.jsonl"]', "[practice] sources = 'no.jsonl' does not exist"),
+        ('[suites.x]\nrole = "final"\nsource = "a"', "the suite that no gate reads is called 'final'"),
+        ('[suites.t]\nrole = "anchor"\nsource = "a"\nmargin = 100', "[suites.t] margin = 100 is not possible"),
+        ('[gateway]\nhost = "0.0.0.0"', "[gateway] host = '0.0.0.0' is not possible"),
         ('dir = "x"', "'dir' is not a setting"),
         ("a = ", "is not valid TOML"),
     ],
@@ -69,6 +73,7 @@ def test_settings_cannot_be_changed(tmp_path: Path):
 
 
 def test_every_shipped_template_parses(tmp_path: Path):
+    (tmp_path / "anchors.jsonl").touch()
     embedded = config.parse(embedded_toml((5000, 5001), "auto", 7), tmp_path)
     assert (embedded.gateway.port, embedded.engine.port, embedded.release.approve, embedded.loop.seed) == (
         5000,
@@ -79,3 +84,14 @@ def test_every_shipped_template_parses(tmp_path: Path):
     assert {suite.role for suite in embedded.suites.values()} == {"target", "anchor", "final"}
     own = config.parse(openai_toml("http://h:1", 'a "model"', tmp_path), tmp_path)
     assert (own.engine.kind, own.engine.model, own.train.base) == ("openai", 'a "model"', str(tmp_path.resolve()))
+
+
+def test_a_file_of_problems_is_taken_from_the_project_folder_wherever_the_command_runs(tmp_path: Path):
+    (tmp_path / "mine.jsonl").touch()
+    text = (
+        '[practice]\nsources = ["mine.jsonl", "reasoning-gym:gcd"]\n[suites.t]\nrole = "target"\nsource = "mine.jsonl"'
+    )
+    settings = config.parse(text, tmp_path)
+    absolute = str(tmp_path.resolve() / "mine.jsonl")
+    assert settings.practice.sources == [absolute, "reasoning-gym:gcd"]
+    assert settings.suites["t"].sources == [absolute]

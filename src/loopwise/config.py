@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from loopwise.errors import SettingsError
 
 FILE_NAME = "loopwise.toml"
+FINAL = "final"  # the suite that gives the headline figures
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(ge=0.0, le=0.9)]
@@ -42,7 +43,7 @@ class EngineSettings(_Section):
 
 
 class GatewaySettings(_Section):
-    host: str = "127.0.0.1"
+    host: Literal["127.0.0.1", "localhost"] = "127.0.0.1"  # other machines would need API keys
     port: Port = 4040
 
 
@@ -66,7 +67,7 @@ class TrainSettings(_Section):
 
     method: Literal["auto", "sft"] = "auto"
     base: str | None = None  # the Hugging Face folder that is trained; default: the embedded model's
-    examples: Annotated[int, Field(ge=1)] = 30_000
+    examples: Annotated[int, Field(ge=1)] = 40_000
     learning_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 2e-3
     threads: Annotated[int, Field(ge=1)] | None = None
 
@@ -77,7 +78,7 @@ class SuiteSettings(_Section):
     role: Literal["target", "anchor", "probe", "final"]
     source: str | list[str]
     n: Annotated[int, Field(ge=1)] = 1_000
-    margin: Annotated[float, Field(gt=0.0, le=100.0)] = 5.0
+    margin: Annotated[float, Field(gt=0.0, lt=100.0)] = 5.0
 
     @property
     def sources(self) -> list[str]:
@@ -149,16 +150,40 @@ def parse(text: str, directory: Path, where: str = FILE_NAME) -> Settings:
         settings = Settings.model_validate({**values, "dir": directory.resolve()})
     except ValidationError as error:
         raise SettingsError(f"{where}: {_sentence(error.errors()[0])}") from error
+    for name, suite in settings.suites.items():
+        if (suite.role == "final") != (name == FINAL):
+            raise SettingsError(
+                f"{where}: [suites.{name}] role = {suite.role!r}: the suite that no gate reads is called {FINAL!r}, "
+                "and no other is."
+            )
     _require_files(settings, where)
-    return settings
+    return _located(settings)
 
 
 def _require_files(settings: Settings, where: str) -> None:
-    for key, value in (("[anchors] path", settings.anchors.path), ("[train] base", settings.train.base)):
+    files = [("[anchors] path", settings.anchors.path), ("[train] base", settings.train.base)]
+    files += [("[practice] sources", source) for source in settings.practice.sources if source.endswith(".jsonl")]
+    for name, suite in settings.suites.items():
+        files += [(f"[suites.{name}] source", source) for source in suite.sources if source.endswith(".jsonl")]
+    for key, value in files:
         if value is not None and not (settings.dir / value).exists():
             raise SettingsError(
                 f"{where}: {key} = {value!r} does not exist in {settings.dir}: create it or correct the path."
             )
+
+
+def _located(settings: Settings) -> Settings:
+    """The settings with each JSONL source as an absolute path, taken from the project folder."""
+
+    def place(source: str) -> str:
+        return str(settings.dir / source) if source.endswith(".jsonl") else source
+
+    practice = settings.practice.model_copy(update={"sources": [place(source) for source in settings.practice.sources]})
+    suites = {
+        name: suite.model_copy(update={"source": [place(source) for source in suite.sources]})
+        for name, suite in settings.suites.items()
+    }
+    return settings.model_copy(update={"practice": practice, "suites": suites})
 
 
 def _sentence(error: ErrorDetails) -> str:

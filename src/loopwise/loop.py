@@ -2,8 +2,7 @@
 
     gather ─▶ practise ─▶ curate ─▶ train ─▶ gate ─▶ release
 
-Every stage is a function of what was recorded before it. So a turn that is killed anywhere is finished by the next
-call: stages that are done are not done again, and the one that was cut short goes on from what it had committed.
+Every stage is a function of what was recorded before it, so the next call finishes a turn that was killed anywhere.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from loopwise import gate as referee
-from loopwise import release as levers
-from loopwise.config import Settings
+from loopwise import gate as referee, release as levers
+from loopwise.config import PracticeSettings, Settings, TrainSettings
 from loopwise.curate import pipeline
 from loopwise.curate.examples import from_exchanges, from_judged
 from loopwise.errors import TrainingError, TransitionError
@@ -46,11 +44,12 @@ Records = dict[str, JsonObject]  # what the stages that are done have recorded, 
 
 def turn(parts: Parts) -> tuple[int, Records]:
     """Begins a turn, or finishes the one that was cut short. Returns its number and its records."""
-    with leases.held(parts.store, "turn", leases.this_process()):
+    with leases.held(parts.store, "turn", leases.this_process()) as lease:
         with parts.store.reading() as conn:
             number = journal.open_turn(conn, last_stage="release")
             done = journal.done(conn, number)
         for name in [name for name in STAGES if name not in done]:
+            lease.check()
             with parts.store.writing() as conn:
                 journal.write(conn, number, name, "started", {})
             began = time.monotonic()
@@ -61,21 +60,22 @@ def turn(parts: Parts) -> tuple[int, Records]:
 
 
 def gather(parts: Parts, number: int, done: Records) -> JsonObject:
-    """Fixes the input: who is champion, and how far exchanges and feedback reach."""
+    """Fixes the input: who is champion, how far exchanges and feedback reach, and the settings."""
     with parts.store.reading() as conn:
         champion = releases.the_champion(conn)
         marks = {"exchanges": exchanges.watermark(conn), "feedback": feedback.watermark(conn)}
-    return {"champion": champion.name, "seed": parts.settings.loop.seed * 1_000 + number, **marks}
+    used = parts.settings.model_dump(include={"practice": True, "train": True, "anchors": {"share"}})
+    return {"champion": champion.name, "seed": parts.settings.loop.seed * 1_000 + number, "settings": used, **marks}
 
 
 def practise(parts: Parts, number: int, done: Records) -> JsonObject:
     """The champion tries problems many ways; each chunk of attempts and verdicts is committed whole."""
     held_out = frozenset(problem.key for suite in parts.suites for problem in suite.problems)
-    plan = practising.Plan.of(parts.settings.practice, done["gather"]["seed"], held_out)
+    wanted = PracticeSettings(**done["gather"]["settings"]["practice"])
+    plan = practising.Plan.of(wanted, done["gather"]["seed"], held_out)
     with parts.store.reading() as conn:
         skip = attempts.chunks_done(conn, number)
-    champion = done["gather"]["champion"]
-    for chunk in practising.practise(parts.sampler, parts.pool, champion, plan, skip, parts.progress):
+    for chunk in practising.practise(parts.sampler, parts.pool, done["gather"]["champion"], plan, skip, parts.progress):
         with parts.store.writing() as conn:
             attempts.add_chunk(conn, number, (chunk.index, chunk.seed), chunk.judged)
     with parts.store.reading() as conn:
@@ -90,7 +90,8 @@ def curate(parts: Parts, number: int, done: Records) -> JsonObject:
         judged = [group for _, group in attempts.up_to(conn, number)]
     practised = [example for order, group in enumerate(judged) for example in from_judged(group, order)]
     people = from_exchanges(served, signals(said, {exchange.id: exchange for _, exchange in served}))
-    settings, out = pipeline.CurateSettings(anchor_share=parts.settings.anchors.share), parts.store.root / "datasets"
+    settings = pipeline.CurateSettings(anchor_share=done["gather"]["settings"]["anchors"]["share"])
+    out = parts.store.root / "datasets"
     dataset = pipeline.curate([*practised, *people], parts.suites, parts.anchors, settings, out)
     with parts.store.writing() as conn:
         artifacts.add_dataset(conn, dataset, number, parts.store.root)
@@ -101,8 +102,7 @@ def train(parts: Parts, number: int, done: Records) -> JsonObject:
     """The champion learns the dataset. A run that must not become a candidate is a result, with its reason."""
     from loopwise.train import SftSettings, train_sft  # imports torch: seconds that only this stage needs
 
-    wanted = parts.settings.train.model_dump(include={"examples", "learning_rate", "threads"})
-    settings = SftSettings(**wanted, seed=done["gather"]["seed"])
+    settings = SftSettings.of(TrainSettings(**done["gather"]["settings"]["train"]), seed=done["gather"]["seed"])
     with parts.store.reading() as conn:
         dataset = artifacts.dataset(conn, done["curate"]["dataset"], parts.store.root)
         parent = releases.located(conn, done["gather"]["champion"], parts.store.root)

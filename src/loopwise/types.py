@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -288,16 +288,7 @@ class Verifier(Protocol):
         ...
 
 
-class Trainer(Protocol):
-    """Makes a candidate of a dataset and a parent model folder."""
-
-    def __call__(self, dataset: Dataset, parent: Path, out: Path, progress: Progress) -> Candidate: ...
-
-
 class Progress(Protocol):
     """Told how far a long step is; the command line draws it."""
 
     def __call__(self, step: str, done: int, total: int) -> None: ...
-
-
-Problems = Iterable[Problem]

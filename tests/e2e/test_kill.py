@@ -4,47 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-
-import pytest
 
 from loopwise.cli.project import opened
 from loopwise.loop import STAGES
-from loopwise.store import attempts, journal
-from loopwise.types import JsonObject
+from loopwise.store import attempts, exchanges, feedback, journal
+from loopwise.types import Exchange, Feedback, JsonObject
 
 from .conftest import loopwise, make_project, small_toml
 
-_POLL_S = 0.01
-_PATIENCE_S = 120.0
+_LONG = ("practise", "train")  # these are killed half way, too
+_KILLS = [(stage, when) for stage in STAGES for when in (("during", "after") if stage in _LONG else ("after",))]
 
 
-def _kill_in(directory: Path, stage: str) -> None:
-    """Runs a turn and kills it with SIGKILL once ``stage`` is under way."""
-    with opened(directory) as project:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "loopwise.cli.main", "turn", "--dir", str(directory)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + _PATIENCE_S
-        try:
-            while True:
-                with project.store.reading() as conn:
-                    rows = journal.rows(conn, 1)
-                    chunks = len(attempts.chunks_done(conn, 1))
-                started = any(row["stage"] == stage and row["status"] == "started" for row in rows)
-                if started and (stage != "practise" or chunks):
-                    break
-                assert process.poll() is None, f"the turn ended before {stage} was seen"
-                assert time.monotonic() < deadline, f"{stage} did not begin"
-                time.sleep(_POLL_S)
-        finally:
-            process.kill()
-            process.wait()
+def _kill(directory: Path, stage: str, when: str) -> None:
+    program = Path(__file__).with_name("killed_turn.py")
+    done = subprocess.run([sys.executable, str(program), str(directory), stage, when], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 def _done(directory: Path) -> dict[str, JsonObject]:
@@ -52,31 +31,40 @@ def _done(directory: Path) -> dict[str, JsonObject]:
         return journal.done(conn, 1)
 
 
-@pytest.fixture(scope="module")
-def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("kill") / "project"
-    return make_project(directory, small_toml())
-
-
-def test_a_turn_killed_in_each_stage_ends_with_the_same_dataset_and_weights(untouched: Path, tmp_path: Path):
-    whole = shutil.copytree(untouched, tmp_path / "whole")
-    killed = shutil.copytree(untouched, tmp_path / "killed")
-    loopwise_turn(whole)
-    for stage in STAGES:
-        if stage not in _done(killed):
-            _kill_in(killed, stage)
-    if "release" not in _done(killed):  # the last stage takes milliseconds: the kill may have come after it
-        assert loopwise_turn(killed)["turn"] == 1
-    expected, found = _done(whole), _done(killed)
-    assert list(found) == list(STAGES)
-    assert found["curate"]["dataset"] == expected["curate"]["dataset"]
-    assert found["train"]["fingerprint"] == expected["train"]["fingerprint"]
-    assert found["gate"]["checks"] == expected["gate"]["checks"]
-    assert found["release"]["release"] == expected["release"]["release"]
-
-
-def loopwise_turn(directory: Path) -> JsonObject:
+def _turn(directory: Path) -> JsonObject:
     """One turn; whether so little training passes the gate is not what is tested here."""
     done = loopwise("turn", "--json", "--dir", str(directory), check=False)
     assert done.returncode in (0, 1), done.stderr
     return json.loads(done.stdout)
+
+
+def _say(directory: Path) -> None:
+    """An answer that somebody corrected, so that people, too, are in the dataset."""
+    with opened(directory) as project, project.store.writing() as conn:
+        champion = project.champion()
+        request = {"messages": [{"role": "user", "content": "Spell this word backward (example: sun -> nus): zebra"}]}
+        response = {"choices": [{"index": 0, "message": {"content": "?"}}]}
+        served = ("loopwise", champion.name, champion.fingerprint, "champion", 1.0)
+        exchanges.add(conn, [Exchange("ex_1", 1.0, *served, request, response, 200, 0.1, user="u1")])
+        feedback.add(conn, [Feedback("fb_1", 2.0, "correction", "arbez", "ex_1", user="u1")])
+
+
+def test_a_turn_killed_in_each_stage_ends_with_the_same_dataset_and_weights(tmp_path: Path):
+    whole = make_project(tmp_path / "whole", small_toml())
+    _say(whole)
+    killed = shutil.copytree(whole, tmp_path / "killed")
+    assert _turn(whole)["turn"] == 1
+    for stage, when in _KILLS:
+        if stage not in _done(killed):
+            _kill(killed, stage, when)
+            assert stage not in _done(killed)
+    with opened(killed) as project, project.store.reading() as conn:
+        assert attempts.counts(conn, 1) == {"problems": 300, "attempts": 1200}  # no chunk twice
+    assert _turn(killed)["turn"] == 1
+    expected, found = _done(whole), _done(killed)
+    assert list(found) == list(STAGES)
+    assert found["curate"]["dataset"] == expected["curate"]["dataset"]
+    assert found["curate"]["people"] == 1
+    assert found["train"]["fingerprint"] == expected["train"]["fingerprint"]
+    assert found["gate"]["checks"] == expected["gate"]["checks"]
+    assert found["release"]["release"] == expected["release"]["release"]

@@ -8,8 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loopwise.store import Store
-from loopwise.store import feedback as rows
+from loopwise.store import Store, feedback as rows
 from loopwise.types import Feedback, JsonObject
 
 Stored = Callable[[], list[Feedback]]

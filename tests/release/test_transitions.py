@@ -10,8 +10,7 @@ from tempfile import TemporaryDirectory
 from threading import Barrier, Thread
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from loopwise.errors import TransitionError, UnknownNameError

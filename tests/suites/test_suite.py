@@ -87,7 +87,7 @@ def test_a_changed_or_damaged_file_is_refused(suite: Suite, tmp_path: Path):
         whole.replace('"format": 1', '"format": 2'),
     ):
         path.write_text(text)
-        with pytest.raises(SettingsError, match="make the suite again"):
+        with pytest.raises(SettingsError, match="run 'loopwise init' again"):
             load(path)
     with pytest.raises(SettingsError, match=r"none.json cannot be read"):
         load(tmp_path / "none.json")

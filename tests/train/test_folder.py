@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from loopwise.engine.embedded.weights import fingerprint
-from loopwise.errors import TrainingError
+from loopwise.errors import StoreError, TrainingError
 from loopwise.train import folder
 
 
@@ -68,7 +68,7 @@ def test_the_same_weights_may_be_written_again_but_no_others(model, parent, tmp_
 
     with torch.no_grad():
         model.model.norm.weight += 1.0
-    with pytest.raises(TrainingError, match="already holds other weights"):
+    with pytest.raises(StoreError, match="already holds other weights"):
         folder.write(model, Path(parent.path), tmp_path / "new", accept)
 
     assert fingerprint(tmp_path / "new") == first

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from loopwise.engine.embedded.weights import fingerprint
-from loopwise.errors import TrainingError
+from loopwise.errors import StoreError, TrainingError
 from loopwise.train.settings import SftSettings
 from loopwise.train.sft import train_sft
 
@@ -150,7 +150,7 @@ def test_weights_that_training_did_not_change_are_refused(parent, make_dataset, 
 
 
 def test_a_parent_that_is_not_what_was_released_is_refused(parent, make_dataset, tmp_path):
-    with pytest.raises(TrainingError, match="restore the folder"):
+    with pytest.raises(StoreError, match="restore the folder"):
         train_sft(make_dataset(PAIRS), replace(parent, fingerprint="sha256:other"), tmp_path / "c", SHORT, silent)
 
 

@@ -53,6 +53,8 @@ def _counted(manifest: JsonObject, prefix: str = "") -> list[tuple[str, Any]]:
     for key, value in manifest.items():
         if isinstance(value, dict):
             rows.extend(_counted(value, f"{prefix}{key} "))  # pyright: ignore[reportUnknownArgumentType]
+        elif key == "dropped":
+            rows.extend((f"{prefix}dropped: {drop['step']}, {drop['reason']}", drop["count"]) for drop in value)
         elif not isinstance(value, list):
             rows.append((f"{prefix}{key}", value))
     return rows

@@ -20,7 +20,7 @@ from loopwise.cli.project import Project
 from loopwise.cli.templates import embedded_toml
 from loopwise.cli.turn import assembled, run
 from loopwise.errors import UsageError
-from loopwise.store import journal
+from loopwise.store import exchanges, journal
 from loopwise.types import JsonObject, Progress, Release
 
 if TYPE_CHECKING:
@@ -42,14 +42,18 @@ def demo(dir: Folder = Path("demo"), turns: Turns = 5, seed: Seed = 0, json: Jso
     with created(dir, embedded_toml((free_port(), free_port()), "auto", seed)) as project, DemoView(json) as view:
         if project.settings.engine.kind != "embedded":
             raise UsageError(f"{project.dir} is a project in front of a model of yours: give the demo another --dir.")
+        if project.settings.loop.seed != seed:
+            raise UsageError(
+                f"{project.dir} was made with --seed {project.settings.loop.seed}: give that, or another --dir."
+            )
         with services(project, view.progress) as urls, assembled(project, view.progress, urls["engine"]) as parts:
             base = _measured(parts, project.release("tiny@0"))
             view.base(base, urls["gateway"])
             rows = [_turn(parts, project, number, urls["gateway"], view) for number in range(1, turns + 1)]
+            champion = _measured(parts, project.champion())
         picture = project.dir / "score_by_release.png"
         shown = [{"label": "base", **base}, *({"label": f"turn {row['turn']}", **row} for row in rows)]
         score_by_release(picture, shown, "Loopwise demo: score by release")
-    champion = {key: rows[-1][key] for key in ("release", "target", "anchors")}
     seconds = time.monotonic() - began
     document = {"turns": rows, "base": base, "champion": champion, "seconds": seconds, "plot": str(picture)}
     emit(document, json, closing(document, project.dir))
@@ -81,8 +85,9 @@ def _turn(parts: Parts, project: Project, number: int, gateway: str, view: DemoV
     """People use what serves, then one turn. A turn that an earlier run finished is read from the store."""
     began = time.monotonic()
     with project.store.reading() as conn:
-        begun, done = journal.last_turn(conn) >= number, journal.done(conn, number)
-    if not begun:
+        done = journal.done(conn, number)
+        asked = exchanges.count(conn)
+    if asked < number * _EVENTS and "gather" not in done:
         size = (_PEOPLE, _EVENTS, project.settings.loop.seed * 1_000 + number)
         simulated(project, parts.pool, gateway, size, parts.progress)
     if "release" not in done:

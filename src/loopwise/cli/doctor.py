@@ -55,7 +55,7 @@ def _settings(directory: Path) -> str:
 
 def _store(directory: Path) -> str:
     with opened(directory) as project:
-        return f"{project.store.url} opens; champion {project.champion().name}"
+        return f"{project.store.shown_url} opens; champion {project.champion().name}"
 
 
 def _suites(directory: Path) -> str:

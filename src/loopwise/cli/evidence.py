@@ -116,7 +116,10 @@ def evaluate(
 def _with_prompt(suite: Suite, path: Path) -> Suite:
     if not path.is_file():
         raise UsageError(f"--prompt {path} is no file: name a text file.")
-    system = {"role": "system", "content": path.read_text(encoding="utf-8")}
+    try:
+        system = {"role": "system", "content": path.read_text(encoding="utf-8")}
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--prompt {path} is not UTF-8 text ({error.reason}): save it as UTF-8.") from error
     changed = tuple(dataclasses.replace(p, messages=(system, *p.messages)) for p in suite.problems)
     return dataclasses.replace(suite, problems=changed)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ from loopwise.cli.project import Project, api_key, opened, suite_path
 from loopwise.cli.templates import embedded_toml, openai_toml
 from loopwise.errors import ExternalError, UsageError
 from loopwise.store import Store, releases
+from loopwise.tiny import ANCHORS, MODEL
 from loopwise.types import Release
 
 if TYPE_CHECKING:
@@ -33,11 +36,20 @@ def init(
     """Makes a project. Example: loopwise init my-project"""
     if (url is None) != (model is None):
         raise UsageError("--url and --model go together: name the server's address and the model on it.")
+    if base is not None and url is None:
+        raise UsageError("--base goes with --url and --model: it is the folder behind the model on that server.")
+    if url is not None and (dir / config.FILE_NAME).exists():
+        raise UsageError(f"{dir / config.FILE_NAME} exists already: edit it, or choose another folder.")
     text = embedded_toml() if url is None or model is None else openai_toml(url, model, base)
     with created(dir, text) as project:
         champion = project.champion()
         found = [{"name": suite.name, "role": suite.role, "n": len(suite.problems)} for suite in project.suites()]
-        document = {"dir": str(project.dir), "store": project.store.url, "release": champion.name, "proposed": found}
+        document = {
+            "dir": str(project.dir),
+            "store": project.store.shown_url,
+            "release": champion.name,
+            "proposed": found,
+        }
         suites = (
             ", ".join(f"{suite['name']} ({suite['n']})" for suite in found) or "none yet: add them to loopwise.toml"
         )
@@ -49,23 +61,26 @@ def init(
         )
 
 
-def created(directory: Path, toml: str):  # the context manager of project.opened
-    """Makes the project's files, then opens it. What is there already is kept, so that a second run mends."""
+def created(directory: Path, toml: str) -> AbstractContextManager[Project]:
+    """Makes the project's files, then opens it. What is there already is kept, so a second run mends a first one that
+    was cut short; the settings are written last."""
     path = directory / config.FILE_NAME
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        if not (directory / ANCHORS.name).exists():
+            shutil.copyfile(ANCHORS, directory / ANCHORS.name)
+        text = path.read_text(encoding="utf-8") if path.exists() else toml
+        settings = config.parse(text, directory, str(path))
+        store = Store(settings.store.url, settings.dir, create=True)
+        try:
+            _first_release(Project(settings, store))
+            _make_suites(settings)
+        finally:
+            store.close()
         if not path.exists():
-            config.parse(toml, directory, str(path))
             path.write_text(toml, encoding="utf-8")
     except OSError as error:
         raise ExternalError(f"{directory} cannot be written ({error.strerror}): choose another folder.") from error
-    settings = config.load(directory)
-    store = Store(settings.store.url, settings.dir, create=True)
-    try:
-        _first_release(Project(settings, store))
-        _make_suites(settings)
-    finally:
-        store.close()
     return opened(directory)
 
 
@@ -79,15 +94,15 @@ def _first_release(project: Project) -> None:
 
 
 def _embedded(settings: config.Settings) -> Release:
-    import shutil
-
     from loopwise.engine.embedded.weights import fingerprint
-    from loopwise.tiny import MODEL
 
     source = settings.dir / settings.train.base if settings.train.base else MODEL
     folder = settings.models / BASE
     if not folder.exists():
-        shutil.copytree(source, folder)
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial)
+        partial.rename(folder)
     return Release(BASE, "champion", None, None, fingerprint(folder), f"{settings.models.name}/{BASE}", time.time())
 
 
@@ -100,12 +115,15 @@ def _upstream(settings: config.Settings) -> Release:
 
 
 def _make_suites(settings: config.Settings) -> None:
-    from loopwise.suites import make, save
+    from loopwise.suites import from_file, make, save
 
     for name, wanted in settings.suites.items():
         path = suite_path(settings.dir, name)
         if path.exists():
             continue
-        suite: Suite = make(name, wanted.role, wanted.sources, wanted.n, settings.loop.seed, wanted.margin / 100)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        margin = wanted.margin / 100
+        if wanted.sources[0].endswith(".jsonl"):
+            suite: Suite = from_file(name, wanted.role, wanted.sources[0], margin)
+        else:
+            suite = make(name, wanted.role, wanted.sources, wanted.n, settings.loop.seed, margin)
         save(suite, path)

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from loopwise.errors import LoopwiseError
+from loopwise.errors import LoopwiseError, missing_extra
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name: (module in loopwise.cli, what it does)
     "init": ("init", "makes a project: settings, store, first release, suites"),
@@ -82,9 +82,24 @@ def main(args: Sequence[str] | None = None) -> None:
             traceback.print_exc()
         print(f"loopwise: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except (OSError, ModuleNotFoundError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"loopwise: {_outside(error)}", file=sys.stderr)
+        sys.exit(3)
     except KeyboardInterrupt:
         print("loopwise: stopped by the keyboard; what was recorded is kept.", file=sys.stderr)
         sys.exit(130)
+
+
+def _outside(error: OSError | ModuleNotFoundError) -> str:
+    """What failed outside, in a sentence: a package that an extra brings, or the file that could not be used."""
+    if isinstance(error, ModuleNotFoundError):
+        if (error.name or "").startswith("loopwise"):
+            raise error
+        return str(missing_extra(error.name or "?"))
+    what = f"{error.filename}: " if error.filename else ""
+    return f"{what}{error.strerror or error}. Free or repair what it names, then run the command again."
 
 
 if __name__ == "__main__":

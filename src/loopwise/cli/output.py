@@ -23,7 +23,7 @@ def emit(document: JsonObject, as_json: bool, text: str | Table) -> None:
     elif isinstance(text, Table):
         console.print(text)
     else:
-        console.print(text, markup=False, highlight=False)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:

@@ -14,7 +14,7 @@ from loopwise.cli.output import emit, table
 from loopwise.cli.progress import shown
 from loopwise.cli.project import Project, opened, verifier_pool
 from loopwise.errors import UsageError
-from loopwise.types import JsonObject, Problem, Progress
+from loopwise.types import JsonObject, Progress
 
 if TYPE_CHECKING:
     from loopwise.verify.pool import VerifierPool
@@ -44,8 +44,7 @@ def simulated(
 ) -> JsonObject:
     """``size`` is (people, events, seed). They ask the target suites' kinds of questions, never a suite's own; the seed
     decides what is asked, the project's seed who the people are."""
-    from loopwise.people import population
-    from loopwise.people import simulate as use
+    from loopwise.people import population, simulate as use
     from loopwise.practice.sources import PEOPLE, mixed
 
     people, events, seed = size
@@ -54,11 +53,8 @@ def simulated(
         raise UsageError("People need something to ask: add a suite with the role target to loopwise.toml.")
     problems = list(islice(mixed(sources, seed, PEOPLE), events))
 
-    def is_right(problem: Problem, text: str) -> bool:
-        return pool.judge([(problem, text)])[0].right
-
     crowd = population(people, project.settings.loop.seed)
-    counts = asyncio.run(use(address, problems, crowd, events, seed, is_right=is_right, progress=progress))
+    counts = asyncio.run(use(address, problems, crowd, events, seed, is_right=pool.is_right, progress=progress))
     return counts.as_dict()
 
 
@@ -74,8 +70,7 @@ def feedback(
     """Gives feedback on an answer. Example: loopwise feedback ex_… --thumbs 1"""
     from loopwise.gateway.errors import ApiError
     from loopwise.gateway.opinion import parse_opinion
-    from loopwise.store import exchanges, meta
-    from loopwise.store import feedback as stored
+    from loopwise.store import exchanges, feedback as stored, meta
 
     given = {"thumbs": thumbs, "correction": correction, "comment": comment}
     items = [

@@ -26,7 +26,7 @@ def score_by_release(path: Path, rows: Sequence[JsonObject], title: str) -> None
         _line(axes, places, [row["anchors"][name] for row in rows], (f"anchor: {name} (never practised)", color, 1.0))
     _line(axes, places, [row["target"] for row in rows], ("target: held-out final suite", _TARGET, 2.2))
     axes.set_xticks(list(places), [f"{row['label']}\n{row['release']}" for row in rows])
-    axes.set_ylim(0, 100)
+    axes.set_ylim(0, 104)
     axes.set_ylabel("right answers, % (bars: 95 % interval)")
     axes.set_title(title, loc="left", fontsize=11)
     axes.grid(axis="y", alpha=0.25)

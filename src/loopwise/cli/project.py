@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,8 +49,18 @@ class Project:
             path = suite_path(self.dir, name)
             if not path.exists():
                 raise SettingsError(f"The suite {name!r} has no file {path}: run 'loopwise init' again to make it.")
-            found.append(load(path))
+            found.append(self._as_set(load(path), path))
         return found
+
+    def _as_set(self, suite: Suite, path: Path) -> Suite:
+        """The suite with role and margin of the settings, which must still name the sources that it was made from."""
+        wanted = self.settings.suites[suite.name]
+        if sorted({problem.source for problem in suite.problems}) != sorted(wanted.sources):
+            raise SettingsError(
+                f"[suites.{suite.name}] source was changed after {path} had been made from it: set it back, or remove "
+                "that file and run 'loopwise init' again for a new version of the suite."
+            )
+        return replace(suite, role=wanted.role, margin=wanted.margin / 100)
 
     def suite(self, name: str) -> Suite:
         if name not in self.settings.suites:

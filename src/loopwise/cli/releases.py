@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from typing import Annotated
 
 import typer
@@ -38,7 +39,7 @@ def promote(
     from loopwise.release import promote as lever
 
     with opened(dir) as project:
-        found = lever(project.store, release, getpass.getuser(), why)
+        found = lever(project.store, release, _who(), why)
     emit(_row(found), json, f"{found.name} is the champion now; a running gateway serves it within a second.")
 
 
@@ -47,8 +48,15 @@ def rollback(dir: Dir = HERE, json: Json = False, why: Why = "by hand") -> None:
     from loopwise.release import rollback as lever
 
     with opened(dir) as project:
-        found = lever(project.store, getpass.getuser(), why)
+        found = lever(project.store, _who(), why)
     emit(_row(found), json, f"{found.name} serves again.")
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that has no name
+        return f"uid {os.getuid()}"
 
 
 def _row(release: Release) -> JsonObject:

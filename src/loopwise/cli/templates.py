@@ -11,7 +11,6 @@ SUITE_N = 1_500
 
 def embedded_toml(ports: tuple[int, int] = (4040, 4041), approve: str = "human", seed: int = 0) -> str:
     """Settings for the embedded model. ``ports`` of the gateway and the engine."""
-    from loopwise.tiny import ANCHORS
     from loopwise.tiny.families import FAMILIES, TARGET_SOURCES
 
     anchors = [family for family in FAMILIES if family.role == "anchor"]
@@ -35,7 +34,7 @@ problems = 5000                 # per turn, over all sources
 attempts = 8                    # per problem
 
 [train]
-examples = 30000                # that one turn's training sees, repeats counted
+examples = 40000                # that one turn's training sees, repeats counted
 threads = 1                     # a second one gains half on a quiet machine, and loses nearly all on a busy one
 
 [suites.target]                 # what should get better
@@ -49,7 +48,7 @@ source = {_strings(TARGET_SOURCES)}
 n = {SUITE_N}
 
 [anchors]                       # good data that is always mixed in
-path = {json.dumps(str(ANCHORS))}
+path = "anchors.jsonl"
 share = 0.1
 
 [release]
@@ -63,14 +62,14 @@ seed = {seed}
 
 def openai_toml(url: str, model: str, base: Path | None) -> str:
     """Settings for a model behind a server of your own."""
-    train = f"\n[train]\nbase = {json.dumps(str(base.resolve()))}\n" if base else ""
+    train = f"\n[train]\nbase = {json.dumps(str(base.resolve()), ensure_ascii=False)}\n" if base else ""
     return f"""\
 # A Loopwise project in front of your own model. Unknown keys are refused.
 
 [engine]
 kind = "openai"
-url = {json.dumps(url)}
-model = {json.dumps(model)}
+url = {json.dumps(url, ensure_ascii=False)}
+model = {json.dumps(model, ensure_ascii=False)}
 # api_key_env = "OPENAI_API_KEY"   # the name of the variable that holds the key, never the key itself
 
 [gateway]

@@ -13,7 +13,7 @@ from loopwise.cli.output import emit, table
 from loopwise.cli.progress import shown
 from loopwise.cli.project import Project, opened, serving_engine, verifier_pool
 from loopwise.errors import UsageError
-from loopwise.store import attempts, exchanges, feedback, journal, leases, releases
+from loopwise.store import attempts, exchanges, feedback, journal, leases, releases as stored
 from loopwise.types import Engine, JsonObject, Progress
 
 if TYPE_CHECKING:
@@ -40,11 +40,25 @@ def run(parts: Parts) -> JsonObject:
     from loopwise.loop import turn as one_turn
 
     number, done = one_turn(parts)
+    _score_headline(parts, done)
     stages = [{"stage": stage, **payload} for stage, payload in done.items()]
     made = {"dataset": done["curate"].get("dataset"), "candidate": done["train"].get("candidate")}
-    report = f"loopwise report {number} --dir {parts.settings.dir}"
-    verdict, release = done["release"]["verdict"], done["release"]["release"]
-    return {"turn": number, "stages": stages, **made, "report": report, "verdict": verdict, "release": release}
+    report = f"loopwise report {number} --dir {parts.settings.dir}" if "checks" in done["gate"] else None
+    outcome = {"verdict": done["release"]["verdict"], "release": done["release"]["release"]}
+    why = done["train"].get("reason") or done["release"]["why"]
+    return {"turn": number, "stages": stages, **made, "report": report, **outcome, "why": why}
+
+
+def _score_headline(parts: Parts, done: dict[str, JsonObject]) -> None:
+    """Scores on the final suite, of what served before the turn and of what serves now: what the page shows."""
+    from loopwise.practice.scoring import scores_of
+
+    with parts.store.reading() as conn:
+        served = [stored.by_name(conn, name) for name in (done["gather"]["champion"], done["release"]["release"])]
+    for suite in parts.suites:
+        if suite.role == "final":
+            for release in served:
+                scores_of(parts.store, parts.server, parts.pool, release, suite, parts.progress)
 
 
 @contextmanager
@@ -94,8 +108,8 @@ def status(dir: Dir = HERE, json: Json = False) -> None:
 
 def _status(project: Project) -> JsonObject:
     with project.store.reading() as conn:
-        champion = releases.champion(conn)
-        waiting = [release.name for release in releases.all_releases(conn) if release.state == "candidate"]
+        champion = stored.champion(conn)
+        waiting = [release.name for release in stored.all_releases(conn) if release.state == "candidate"]
         last = journal.last_turn(conn)
         rows = journal.rows(conn, last)
         held = leases.current(conn, "turn")
@@ -116,6 +130,11 @@ def _status(project: Project) -> JsonObject:
 
 
 def _summary(result: JsonObject) -> str:
-    now = f"{result['candidate']} was {result['verdict']}; {result['release']} serves." if result["candidate"] else ""
-    said = now or result["verdict"]
-    return f"Turn {result['turn']}: {said}\nDataset {result['dataset']}\nThe referee's report: {result['report']}"
+    lines = [f"Turn {result['turn']}: {result['verdict']}; {result['release']} serves.", f"Dataset {result['dataset']}"]
+    if result["verdict"] == "passed" and result["release"] != result["candidate"]:
+        lines.append(f"{result['candidate']} waits for you: loopwise promote {result['candidate']}")
+    if result["why"]:
+        lines.append(str(result["why"]))
+    if result["report"]:
+        lines.append(f"The referee's report: {result['report']}")
+    return "\n".join(lines)

@@ -6,7 +6,7 @@ import signal
 import threading
 from contextlib import ExitStack
 from types import FrameType
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -71,12 +71,12 @@ def _worker(project: Project) -> None:
 
     stop = _stop_event()
     while not stop.wait(_POLL_S):
-        if is_due(project):
-            try:
+        try:
+            if is_due(project):
                 finish_or_begin(project)
-            except LoopwiseError as error:
-                emit({}, False, f"The turn was not finished: {error} It is tried again in a minute.")
-                stop.wait(60.0)
+        except LoopwiseError as error:
+            emit({}, False, f"The turn was not finished: {error} It is tried again in a minute.")
+            stop.wait(60.0)
 
 
 def _supervise(project: Project) -> None:
@@ -86,17 +86,18 @@ def _supervise(project: Project) -> None:
     refuse_busy_port(settings.gateway.host, settings.gateway.port, "[gateway] port")
     stop = _stop_event()
     logs = project.dir / "logs"
-    names: list[Literal["engine", "gateway", "worker"]] = ["engine"] if settings.engine.kind == "embedded" else []
+    names = ["gateway"]
     if settings.engine.kind == "embedded":
+        names = ["engine", "gateway", "worker"]
         refuse_busy_port("127.0.0.1", settings.engine.port, "[engine] port")
     with ExitStack() as stack:
         services: list[Service] = []
-        for name in [*names, "gateway", "worker"]:
+        for name in names:
             service = Service(name, ["up", "--only", name, "--dir", str(project.dir)], logs / f"{name}.log")
             stack.callback(service.stop)
             services.append(service)
         url = f"http://{settings.gateway.host}:{settings.gateway.port}"
-        services[-2].wait_ready(f"{url}/healthz")
+        services[names.index("gateway")].wait_ready(f"{url}/healthz")
         emit({}, False, f"Loopwise serves {project.champion().name}.\n  page  {url}/\n  API   {url}/v1\n  logs  {logs}")
         while not stop.wait(0.5):
             for service in services:

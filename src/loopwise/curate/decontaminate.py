@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from loopwise.curate.ledger import Ledger, Step
-from loopwise.curate.text import asked
+from loopwise.curate.text import asked, questions as questions_of
 from loopwise.types import Example, Suite
 
 STEP = "decontaminate"
@@ -29,7 +29,7 @@ def _drop(
     for example in examples:
         if example.key in keys:
             ledger.drop(STEP, f"its key is in the suite {keys[example.key]}", example)
-        elif (question := asked(example.messages)) in questions:
-            ledger.drop(STEP, f"its question is in the suite {questions[question]}", example)
+        elif met := sorted(questions[text] for text in questions_of(example) if text in questions):
+            ledger.drop(STEP, f"its question is in the suite {met[0]}", example)
         else:
             yield example

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from loopwise.practice.groups import split_groups, working_paths
 from loopwise.types import Example, Exchange, Judged, Signal
 
 ENOUGH_CONFIDENCE = 0.5  # approval with less is too weak to train on
@@ -12,31 +13,20 @@ Kind = Literal["demonstration", "approved"]
 ANONYMOUS = "anonymous"  # nobody's feedback is one person's, so that the cap per person binds it
 
 
-def from_judged(judged: Judged, order: int, most: int = 2) -> list[Example]:
-    """Up to ``most`` distinct right answers, in the order of the attempts.
-
-    None from a group that is all right, which the model knows already, or all wrong. Verdicts of a verifier that failed
-    do not count either way, and an answer that was cut off is not learned.
-    """
-    told = [(a, v) for a, v in zip(judged.attempts, judged.verdicts, strict=True) if not v.failed]
-    right = [attempt for attempt, verdict in told if verdict.right and attempt.finish_reason == "stop"]
-    if not any(verdict.right for _, verdict in told) or all(verdict.right for _, verdict in told):
-        return []
-    problem = judged.problem
-    distinct = {attempt.text: attempt for attempt in reversed(right)}
-    chosen = sorted(distinct.values(), key=lambda attempt: attempt.index)[:most]
+def from_judged(judged: Judged, order: int) -> list[Example]:
+    """The working paths of the group, as ``practice/groups.py`` says what works and what teaches."""
     return [
         Example(
-            messages=problem.messages,
-            completion=attempt.text,
+            messages=path.problem.messages,
+            completion=path.attempt.text,
             kind="practice",
-            source=problem.source,
-            provenance=(f"{attempt.release}/{problem.key}/{attempt.index}",),
-            key=problem.key,
-            segment=problem.segment,
+            source=path.problem.source,
+            provenance=(f"{path.attempt.release}/{path.problem.key}/{path.attempt.index}",),
+            key=path.problem.key,
+            segment=path.problem.segment,
             order=order,
         )
-        for attempt in chosen
+        for path in working_paths(split_groups([judged]))
     ]
 
 

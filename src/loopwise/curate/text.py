@@ -23,6 +23,13 @@ def asked(messages: Sequence[Message]) -> str:
     return "\n".join(normalized(str(message["content"])) for message in messages if message["role"] == "user")
 
 
+def questions(example: Example) -> set[str]:
+    """Every text of the example that may be a suite's question, normalized: all that the user asked together, each
+    turn alone, and the answer (a model may be taught to pose questions)."""
+    turns = {normalized(str(message["content"])) for message in example.messages if message["role"] == "user"}
+    return {asked(example.messages), normalized(example.completion), *turns}
+
+
 def exact(example: Example) -> str:
     """The example's prompt and answer, as one canonical text."""
     turns = [[message["role"], message["content"]] for message in example.messages]

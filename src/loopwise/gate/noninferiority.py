@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from loopwise.gate.pairing import PairedScores
 from loopwise.gate.settings import GateSettings
-from loopwise.stats.paired import noninferiority as noninferiority_p_value
-from loopwise.stats.paired import tango_interval
+from loopwise.stats.paired import noninferiority as noninferiority_p_value, tango_interval
 from loopwise.stats.power import noninferiority_power, noninferiority_questions
 from loopwise.types import Check, CheckResult
 

@@ -13,8 +13,7 @@ from loopwise.gateway.body import read_json
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.opinion import parse_opinion
 from loopwise.gateway.state import Gateway, gateway_of
-from loopwise.store import exchanges
-from loopwise.store import feedback as feedback_rows
+from loopwise.store import exchanges, feedback as feedback_rows
 from loopwise.types import Feedback
 
 MOST_ROWS = 1_000

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
+from loopwise.config import FINAL
 from loopwise.errors import StoreError
 from loopwise.stats.intervals import mean_interval
 from loopwise.store import Store, exchanges, feedback, releases, scores
 from loopwise.store.blobs import Blobs
 from loopwise.types import Release, SuiteScores
 
-SUITE = "final"  # the one that no gate reads
+SUITE = FINAL  # the one that no gate reads
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,18 @@ class WorkingPath:
 
 
 def split_groups(judged: Iterable[Judged]) -> Groups:
-    """Sorts problems by whether their attempts are all right, all wrong, or mixed; partial credit counts as wrong."""
+    """Sorts problems by whether their attempts are all right, all wrong, or mixed.
+
+    Partial credit counts as wrong; the verdict of a verifier that failed does not count either way.
+    """
     mixed: list[Judged] = []
     all_right: list[Judged] = []
     all_wrong: list[Judged] = []
     for group in judged:
-        if group.n_right == 0:
+        told = [verdict.right for verdict in group.verdicts if not verdict.failed]
+        if not any(told):
             all_wrong.append(group)
-        elif group.n_right == len(group.verdicts):
+        elif all(told):
             all_right.append(group)
         else:
             mixed.append(group)
@@ -43,13 +47,14 @@ def split_groups(judged: Iterable[Judged]) -> Groups:
 
 
 def working_paths(groups: Groups, m: int = MOST_PATHS) -> list[WorkingPath]:
-    """At most ``m`` right attempts with different texts for each mixed group, the earliest first."""
+    """At most ``m`` right attempts with different texts for each mixed group, the earliest first; none that was cut
+    off, whatever its verdict."""
     return [WorkingPath(group.problem, attempt) for group in groups.mixed for attempt in _distinct_right(group)[:m]]
 
 
 def _distinct_right(group: Judged) -> list[Attempt]:
     by_text: dict[str, Attempt] = {}
     for attempt, verdict in zip(group.attempts, group.verdicts, strict=True):
-        if verdict.right:
+        if verdict.right and attempt.finish_reason == "stop":
             by_text.setdefault(attempt.text, attempt)
     return list(by_text.values())

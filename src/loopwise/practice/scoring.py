@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from loopwise.errors import EngineError
 from loopwise.practice.rollout import score_suite
 from loopwise.store import Store, scores
@@ -20,7 +22,7 @@ def scores_of(
     with store.reading() as conn:
         known = scores.get(conn, store.blobs, suite.name, suite.version, release.fingerprint)
     if known:
-        return known
+        return replace(known, release=release.name)  # other names may stand for the same weights
     found = score_suite(server, pool, release.name, suite, progress)
     if found.fingerprint != release.fingerprint:
         raise EngineError(

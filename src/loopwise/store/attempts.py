@@ -53,10 +53,6 @@ def up_to(conn: Connection, last_turn: int, first_turn: int = 0) -> Iterator[tup
         yield turn, Judged(problem, tuple(map(_attempt, found)), tuple(_verdict(row, problem) for row in found))
 
 
-def get_problem(conn: Connection, key: str) -> Problem:
-    return _problem(conn.execute(select(problems).where(problems.c.key == key)).mappings().one())
-
-
 def counts(conn: Connection, turn: int | None = None) -> dict[str, int]:
     """``problems`` and ``attempts`` of one turn, or of all."""
     where = [] if turn is None else [attempts.c.turn == turn]

@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from loopwise.errors import SettingsError, StoreError
@@ -54,13 +54,18 @@ class Store:
         known = {script.revision for script in ScriptDirectory.from_config(migrations).walk_revisions()}
         if current is not None and current not in known:
             raise StoreError(
-                f"The store {self.url} has version {current!r}, which is newer than this Loopwise knows ({head!r}): "
+                f"The store {self.shown_url} has version {current!r}, newer than this Loopwise knows ({head!r}): "
                 "upgrade Loopwise, or open a backup made with this version."
             )
         if current != head:
             with self._engine.begin() as conn:
                 migrations.attributes["connection"] = conn
                 command.upgrade(migrations, "head")
+
+    @property
+    def shown_url(self) -> str:
+        """The address as people may see it, without a password."""
+        return make_url(self.url).render_as_string(hide_password=True)
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
@@ -99,7 +104,14 @@ def _absolute(url: str, root: Path) -> str:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url)
+        try:
+            return create_engine(url)
+        except (ModuleNotFoundError, NoSuchModuleError) as error:
+            masked = make_url(url).render_as_string(hide_password=True)
+            raise SettingsError(
+                f"[store] url = {masked!r} needs a database driver that is not installed ({error}): install it, or use "
+                "sqlite:///loopwise.db."
+            ) from error
     engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S, "check_same_thread": False})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -19,21 +19,35 @@ from loopwise.store.schema import leases
 LEASE_S = 30.0
 
 
+class Lease:
+    """A lease that is held. It can be lost: to a suspended machine, or a store that was locked for too long."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.ended = threading.Event()
+        self.lost = threading.Event()
+
+    def check(self) -> None:
+        """Raises StoreError when somebody else may hold the lease by now."""
+        if self.lost.is_set():
+            raise StoreError(f"The lease {self.name!r} ran out while this process could not renew it: run it again.")
+
+
 @contextmanager
-def held(store: Store, name: str, holder: str) -> Generator[None]:
+def held(store: Store, name: str, holder: str) -> Generator[Lease]:
     """Holds the lease for as long as the block runs. Raises StoreError while another living holder has it."""
     with store.writing() as conn:
         _end_if_dead(conn, name)
         if not take(conn, name, holder, LEASE_S):
             other = current(conn, name)
             raise StoreError(f"Another process ({other}) holds the lease {name!r}: wait for it to end, or stop it.")
-    ended = threading.Event()
-    keeper = threading.Thread(target=_renew, args=(store, name, holder, ended), name="loopwise-lease", daemon=True)
+    lease = Lease(name)
+    keeper = threading.Thread(target=_renew, args=(store, lease, holder), name="loopwise-lease", daemon=True)
     keeper.start()
     try:
-        yield
+        yield lease
     finally:
-        ended.set()
+        lease.ended.set()
         keeper.join()
         with store.writing() as conn:
             conn.execute(leases.delete().where(leases.c.name == name, leases.c.holder == holder))
@@ -61,10 +75,18 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _renew(store: Store, name: str, holder: str, ended: threading.Event) -> None:
-    while not ended.wait(LEASE_S / 3):
-        with store.writing() as conn:
-            take(conn, name, holder, LEASE_S)
+def _renew(store: Store, lease: Lease, holder: str) -> None:
+    renewed = time.monotonic()
+    while not lease.ended.wait(LEASE_S / 3):
+        try:
+            with store.writing() as conn:
+                mine = take(conn, lease.name, holder, LEASE_S)
+            renewed = time.monotonic()
+        except StoreError:  # locked for a while: the next try may succeed before the lease has run out
+            mine = time.monotonic() - renewed < LEASE_S
+        if not mine:
+            lease.lost.set()
+            return
 
 
 def _end_if_dead(conn: Connection, name: str) -> None:

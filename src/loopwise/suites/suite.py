@@ -60,7 +60,9 @@ def save(suite: Suite, path: Path) -> None:
     """Writes the suite as JSON."""
     document = {"format": FORMAT, **dataclasses.asdict(suite)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(document, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
+    partial.rename(path)
 
 
 def load(path: Path) -> Suite:
@@ -68,16 +70,20 @@ def load(path: Path) -> Suite:
     try:
         document = cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8")))
         if document.pop("format") != FORMAT:
-            raise SettingsError(f"The suite file {path} is of another format; make the suite again.")
+            raise SettingsError(
+                f"The suite file {path} is of another format; remove the file and run 'loopwise init' again."
+            )
         rows = cast("list[dict[str, Any]]", document.pop("problems"))
         problems = tuple(Problem(messages=tuple(row.pop("messages")), **row) for row in rows)
         suite = Suite(**document, problems=problems)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingsError(f"The suite file {path} cannot be read ({error}); make the suite again.") from error
+        raise SettingsError(
+            f"The suite file {path} cannot be read ({error}); remove the file and run 'loopwise init' again."
+        ) from error
     if version(suite.problems) != suite.version:
         raise SettingsError(
             f"The problems in the suite file {path} are not those of its version {suite.version}; "
-            "make the suite again, as scores compare within a version only."
+            "remove the file and run 'loopwise init' again, as scores compare within a version only."
         )
     return suite
 

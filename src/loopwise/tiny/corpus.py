@@ -17,7 +17,7 @@ from loopwise.practice.sources import PRACTICE, problems
 from loopwise.tiny.families import ANCHOR_SOURCES, FAMILIES, Family
 from loopwise.types import Problem
 
-ANSWER_ROWS = 900  # per family
+ANSWER_ROWS = 780  # per family
 POSE_ROWS = 40  # per family
 SEED = 1_000_000
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from loopwise.engine.embedded.weights import fingerprint
-from loopwise.errors import TrainingError
+from loopwise.errors import StoreError
 
 _WEIGHTS = (".safetensors", ".index.json", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack")
 _CODE = (".py", ".pyc")
@@ -21,7 +21,7 @@ def write(model: PreTrainedModel, parent: Path, out: Path, check: Callable[[str]
 
     ``check`` is given the new fingerprint before the folder appears, and may raise. The folder is made under a
     temporary name next to ``out`` and renamed, so a process killed midway leaves nothing half-made. Returns the
-    fingerprint. Raises TrainingError when ``out`` already holds other weights: a released name never changes what it
+    fingerprint. Raises StoreError when ``out`` already holds other weights: a released name never changes what it
     stands for.
     """
     partial = out.with_name(f".{out.name}.partial")
@@ -37,7 +37,7 @@ def write(model: PreTrainedModel, parent: Path, out: Path, check: Callable[[str]
         if not out.exists():
             partial.rename(out)
         elif fingerprint(out) != made:
-            raise TrainingError(
+            raise StoreError(
                 f"The folder {out} already holds other weights ({fingerprint(out)[:19]}…): give the candidate another "
                 "name, or remove the folder if no release uses it."
             )

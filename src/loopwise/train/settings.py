@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from loopwise.config import TrainSettings
+
 
 @dataclass(frozen=True)
 class SftSettings:
@@ -23,6 +25,17 @@ class SftSettings:
     lora_rank: int = 16
     seed: int = 0
     threads: int | None = None
+
+    @staticmethod
+    def of(settings: TrainSettings, seed: int) -> SftSettings:
+        """What ``[train]`` asks for: all weights of the embedded model, adapters for a folder of your own."""
+        return SftSettings(
+            method="lora" if settings.base else "full",
+            examples=settings.examples,
+            learning_rate=settings.learning_rate,
+            threads=settings.threads,
+            seed=seed,
+        )
 
     @property
     def steps(self) -> int:

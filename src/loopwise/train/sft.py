@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from loopwise.engine.embedded.weights import fingerprint
-from loopwise.errors import TrainingError
+from loopwise.errors import StoreError
 from loopwise.train import folder, health, rows
 from loopwise.train.batches import Batches, schedule
 from loopwise.train.norm import use_fast_norms
@@ -34,13 +34,13 @@ def train_sft(dataset: Dataset, parent: Release, out: Path, settings: SftSetting
     the candidate's. LoRA adapters are merged into the weights first. The same dataset, parent, settings, seed and
     number of threads on the same machine type give the same fingerprint. Not covered: several devices, and batches
     that do not fit in memory at once. Raises TrainingError: nothing to learn from, loss not a number, weights
-    unchanged, a parent that is not what its release says.
+    unchanged; StoreError: a parent that is not what its release says, or other weights in ``out``.
     """
     began = time.monotonic()
     source = Path(parent.path)
     base = fingerprint(source)
     if base != parent.fingerprint:
-        raise TrainingError(
+        raise StoreError(
             f"The folder {source} of the release {parent.name!r} holds {base[:19]}…, not the weights "
             f"{parent.fingerprint[:19]}… that were released: restore the folder before training from it."
         )

@@ -28,7 +28,7 @@ class Chat:
             raise EngineError(
                 f"The model folder {folder} has no readable tokenizer or chat template: {error}."
             ) from error
-        self._tokenizer = Tokenizer.from_str(json.dumps(tokenizer))
+        self._tokenizer = _tokenizer(tokenizer, folder)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokens = {name: _token_text(config.get(name)) for name in ("bos_token", "eos_token", "pad_token")}
@@ -36,13 +36,16 @@ class Chat:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
         environment.globals["raise_exception"] = _raise_template_error
-        self._template = environment.from_string(template)
+        try:
+            self._template = environment.from_string(template)
+        except TemplateError as error:
+            raise EngineError(f"The chat template of {folder} is no Jinja template: {error}.") from error
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a conversation, ready for the assistant's next turn. Raises EngineError (status 400)."""
         try:
             text = self._template.render(messages=list(messages), add_generation_prompt=True, **self._tokens)
-        except TemplateError as error:
+        except (TemplateError, TypeError) as error:
             raise EngineError(f"The chat template refuses these messages: {error}.", status=400) from error
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
@@ -57,6 +60,13 @@ class Chat:
     def token_text(self, token_id: int) -> str:
         """One token alone, special ones included, as the API's log-probability rows show it."""
         return self._tokenizer.decode([token_id], skip_special_tokens=False)
+
+
+def _tokenizer(description: dict, folder: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_str(json.dumps(description))
+    except Exception as error:  # the library raises Exception itself, and nothing narrower
+        raise EngineError(f"{folder / 'tokenizer.json'} is no tokenizer: {error}.") from error
 
 
 def _token_text(token: str | dict | None) -> str:

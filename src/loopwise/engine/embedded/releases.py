@@ -23,5 +23,7 @@ def release_folder(models: Path, release: str) -> Path:
 def available(models: Path) -> list[str]:
     """The names of all releases in the folder, sorted."""
     return sorted(
-        path.name for path in models.glob("*") if _NAME.fullmatch(path.name) and (path / "config.json").is_file()
+        path.name
+        for path in models.glob("[!.]*")  # a dot begins what is still being written
+        if _NAME.fullmatch(path.name) and (path / "config.json").is_file()
     )
