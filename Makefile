@@ -4,7 +4,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all lint bench tiny clean
+.PHONY: demo test test-all browser lint bench tiny clean
 
 demo: $(READY)
 	$(BIN)/loopwise demo --dir demo
@@ -12,8 +12,13 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(READY) lint
+test-all: $(READY) lint browser
 	$(BIN)/python -m pytest
+
+# The page is tested in a real browser; without one, and without leave to install one, that test says so and is skipped.
+browser:
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+		{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } || true
 
 lint: $(READY)
 	$(BIN)/ruff check .

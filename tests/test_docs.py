@@ -15,13 +15,14 @@ DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 _BLOCK = re.compile(r"^```sh(?P<mark>[^\n]*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def _commands() -> list[tuple[str, list[str]]]:
+def _commands(runnable: bool = False) -> list[tuple[str, list[str]]]:
+    """(where, words after ``loopwise``) of every command; with ``runnable``, without those marked norun."""
     found: list[tuple[str, list[str]]] = []
     for path in DOCS:
         for block in _BLOCK.finditer(path.read_text()):
             for line in block["body"].replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
-                if words and Path(words[0]).name == "loopwise":
+                if words and Path(words[0]).name == "loopwise" and not (runnable and "# norun" in line):
                     found.append((f"{path.name}: {line.strip()}", words[1:]))
     return found
 
@@ -53,3 +54,15 @@ def test_links_between_documents_lead_somewhere():
     for path in DOCS:
         for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_documents_commands_run(tmp_path: Path):
+    done: list[list[str]] = []
+    for where, words in sorted(_commands(runnable=True), key=lambda command: command[1][0] != "init"):
+        if words not in done:
+            done.append(words)
+            ran = subprocess.run(
+                [sys.executable, "-m", "loopwise.cli.main", *words], capture_output=True, text=True, cwd=tmp_path
+            )
+            assert ran.returncode == 0, f"{where}: {ran.stderr}"
+    assert len(done) >= 7

@@ -67,7 +67,7 @@ class TrainSettings(_Section):
 
     method: Literal["auto", "sft"] = "auto"
     base: str | None = None  # the Hugging Face folder that is trained; default: the embedded model's
-    examples: Annotated[int, Field(ge=1)] = 40_000
+    examples: Annotated[int, Field(ge=1)] = 32_000
     learning_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 2e-3
     threads: Annotated[int, Field(ge=1)] | None = None
 

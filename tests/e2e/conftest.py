@@ -18,7 +18,7 @@ from loopwise.compute.services import free_port
 SMALL = {
     "problems = 5000": "problems = 300",
     "attempts = 8": "attempts = 4",
-    "examples = 40000": "examples = 3000",
+    "examples = 32000": "examples = 3000",
     "n = 1500": "n = 300",
     "every_feedback = 500": "every_feedback = 100000",
 }

@@ -34,7 +34,7 @@ problems = 5000                 # per turn, over all sources
 attempts = 8                    # per problem
 
 [train]
-examples = 40000                # that one turn's training sees, repeats counted
+examples = 32000                # that one turn's training sees, repeats counted
 threads = 1                     # a second one gains half on a quiet machine, and loses nearly all on a busy one
 
 [suites.target]                 # what should get better

@@ -42,7 +42,7 @@ class Settings:
 
     seed: int = 0
     threads: int = 1
-    epochs: int = 14
+    epochs: int = 11
     batch_rows: int = 32
     learning_rate: float = 4e-3
     weight_decay: float = 0.1
