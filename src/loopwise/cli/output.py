@@ -30,7 +30,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | No
     """A table for people. Columns whose name starts with '>' are aligned to the right."""
     found = Table(title=title, title_justify="left")
     for column in columns:
-        found.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+        # folded, not cut: a name that is cut cannot be copied
+        justify = "right" if column.startswith(">") else "left"
+        found.add_column(column.removeprefix(">"), justify=justify, overflow="fold")
     for row in rows:
         found.add_row(*(str(cell) for cell in row))
     return found
