@@ -27,7 +27,7 @@ def test_what_is_written_arrives_and_the_rest_has_defaults(tmp_path: Path):
     [
         ('[engin]\nkind = "x"', "[engin] is not a setting. Did you mean 'engine'?"),
         ("[gateway]\nprot = 1", "[gateway] prot is not a setting. Did you mean 'port'?"),
-        ("[gateway]\nxyzzy = 1", "Known here: host, port."),
+        ("[gateway]\nxyzzy = 1", "Known here: host, port, "),
         ('[gateway]\nport = "1"', "[gateway] port = '1' is not possible: Input should be a valid integer."),
         ("[gateway]\nport = 99999", "[gateway] port = 99999 is not possible"),
         ('[suites.t]\nrole = "target"', "[suites.t] source is missing: add it."),

@@ -20,13 +20,24 @@ FINAL = "final"  # the suite that gives the headline figures
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(ge=0.0, le=0.9)]
+Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
+Days = Annotated[float, Field(gt=0.0)]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class EngineSettings(_Section):
+class UpstreamSettings(_Section):
+    """How long a model's server may take, and how often a request that it never began is tried again."""
+
+    connect_s: Seconds = 5.0
+    first_token_s: Seconds = 120.0  # of a stream: until the first event, and between events
+    total_s: Seconds = 600.0
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+
+
+class EngineSettings(UpstreamSettings):
     """What answers: the embedded model on loopback, or any server that speaks OpenAI's API."""
 
     kind: Literal["embedded", "openai"] = "embedded"
@@ -42,9 +53,42 @@ class EngineSettings(_Section):
         return self
 
 
+class AliasSettings(UpstreamSettings):
+    """A further model, passed on and recorded under its alias, never trained."""
+
+    url: str
+    model: str
+    api_key_env: str | None = None
+
+
+class RetentionSettings(_Section):
+    """Days after which text goes; counts, ids, hashes and manifests stay. None keeps it."""
+
+    exchanges: Days | None = None
+    feedback: Days | None = None
+    attempts: Days | None = None
+    datasets: Days | None = None
+
+
 class GatewaySettings(_Section):
-    host: Literal["127.0.0.1", "localhost"] = "127.0.0.1"  # other machines would need API keys
+    """``on_store_failure``: pass answers on unrecorded, or refuse them. ``origins``: the web origins whose pages may
+    send feedback. ``requests`` is how many may run at once."""
+
+    host: str = "127.0.0.1"  # another one wants API keys
     port: Port = 4040
+    on_store_failure: Literal["serve", "refuse"] = "serve"
+    retention_days: RetentionSettings = RetentionSettings()
+    pseudonyms: bool = True
+    origins: list[str] = []
+    body_mb: Annotated[float, Field(gt=0.0, le=1_000.0)] = 20.0
+    requests: Annotated[int, Field(ge=1)] = 1_000
+
+
+class TelemetrySettings(_Section):
+    """OpenTelemetry over OTLP/HTTP; ``text`` lets prompts and answers leave with it."""
+
+    otlp_url: str | None = None  # e.g. http://127.0.0.1:4318
+    text: bool = False
 
 
 class StoreSettings(_Section):
@@ -108,6 +152,7 @@ class Settings(_Section):
 
     dir: Path
     engine: EngineSettings = EngineSettings()
+    aliases: dict[str, AliasSettings] = {}
     gateway: GatewaySettings = GatewaySettings()
     store: StoreSettings = StoreSettings()
     practice: PracticeSettings = PracticeSettings()
@@ -116,6 +161,7 @@ class Settings(_Section):
     anchors: AnchorSettings = AnchorSettings()
     release: ReleaseSettings = ReleaseSettings()
     loop: LoopSettings = LoopSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @property
     def models(self) -> Path:
@@ -197,6 +243,12 @@ def _sentence(error: ErrorDetails) -> str:
     return f"{name} = {error['input']!r} is not possible: {error['msg'].removeprefix('Value error, ')}."
 
 
+_NAMED: dict[str, type[_Section]] = {
+    "suites": SuiteSettings,
+    "aliases": AliasSettings,
+}  # sections by a name of one's own
+
+
 def _suggestion(section: list[str], key: str) -> str:
     known = _keys(Settings, section)
     close = difflib.get_close_matches(key, known, n=1)
@@ -206,6 +258,6 @@ def _suggestion(section: list[str], key: str) -> str:
 def _keys(model: Any, section: list[str]) -> list[str]:
     if not section:
         return [name for name in model.model_fields if name != "dir"]
-    if section[0] == "suites":
-        return list(SuiteSettings.model_fields)
+    if section[0] in _NAMED:
+        return list(_NAMED[section[0]].model_fields)
     return _keys(model.model_fields[section[0]].annotation, section[1:])

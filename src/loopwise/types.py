@@ -14,6 +14,7 @@ FeedbackKind = Literal[
     "thumbs", "rating", "metric", "correction", "preference", "comment",
     "accept", "copy", "edit", "regenerate", "abandon", "follow_up",
 ]  # fmt: skip
+Endpoint = Literal["chat.completions", "completions", "responses", "embeddings"]
 FeedbackSource = Literal["human", "implicit", "judge", "verifier"]
 SuiteRole = Literal["target", "anchor", "probe", "final"]
 CheckResult = Literal["passed", "failed", "not proved"]
@@ -52,7 +53,7 @@ class Exchange:
     model: str  # the alias that was asked for
     release: str
     fingerprint: str
-    arm: str
+    arm: str  # "champion", "named" (a release or alias asked for by name), "external" (brought in)
     propensity: float  # the probability with which this arm was drawn
     request: JsonObject  # the body as sent: messages, sampling parameters, unknown fields
     response: JsonObject | None  # OpenAI's response object (a stream is reassembled); None when there was none
@@ -63,6 +64,10 @@ class Exchange:
     episode: str | None = None
     train: bool = True  # False binds every later stage
     error: str | None = None
+    endpoint: Endpoint = "chat.completions"
+    store: bool = True  # False: the caller wants no text kept, neither of the exchange nor of feedback on it
+    upstream_id: str | None = None  # what the model's server calls its answer
+    conversation: int | None = None  # keyed 64-bit hash of user and messages, signed; None where text is not kept
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def _engine(directory: Path) -> str:
         url = settings.url or f"http://127.0.0.1:{settings.port}"
         if settings.kind == "embedded" and not answers(f"{url}/healthz"):
             return f"not running at {url}; 'loopwise up' starts it, and a turn starts its own"
-        claimed = OpenAIEngine(url, api_key(project.settings)).fingerprint(project.champion().name)
+        claimed = OpenAIEngine(url, api_key(project.settings.engine)).fingerprint(project.champion().name)
     return f"{url} answers with {claimed[:19]}…"
 
 

@@ -110,7 +110,7 @@ def _upstream(settings: config.Settings) -> Release:
     from loopwise.engine.openai import OpenAIEngine
 
     model = str(settings.engine.model)
-    claimed = OpenAIEngine(str(settings.engine.url), api_key(settings)).fingerprint(model)
+    claimed = OpenAIEngine(str(settings.engine.url), api_key(settings.engine)).fingerprint(model)
     return Release(model, "champion", None, None, claimed, "", time.time())
 
 

@@ -92,7 +92,7 @@ def serving_engine(project: Project) -> Generator[OpenAIEngine]:
 
     settings = project.settings.engine
     if settings.kind == "openai":
-        yield OpenAIEngine(str(settings.url), api_key(project.settings))
+        yield OpenAIEngine(str(settings.url), api_key(settings))
         return
     url = f"http://127.0.0.1:{settings.port}"
     with ExitStack() as stack:
@@ -117,14 +117,14 @@ def _serves(url: str, champion: Release) -> bool:
         return False
 
 
-def api_key(settings: config.Settings) -> str | None:
+def api_key(settings: config.EngineSettings | config.AliasSettings, section: str = "[engine]") -> str | None:
     """The upstream's key, from the variable that the settings name."""
-    name = settings.engine.api_key_env
+    name = settings.api_key_env
     if name is None:
         return None
     value = os.environ.get(name)
     if value is None:
-        raise SettingsError(f"[engine] api_key_env names the variable {name!r}, which is not set: export it first.")
+        raise SettingsError(f"{section} api_key_env names the variable {name!r}, which is not set: export it first.")
     return value
 
 

@@ -6,7 +6,7 @@ import signal
 import threading
 from contextlib import ExitStack
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,10 +59,20 @@ def _gateway(project: Project) -> None:
     settings = project.settings
     engine = settings.engine
     if engine.kind == "embedded":
-        upstream = Upstream(f"http://127.0.0.1:{engine.port}", None, "embedded", "")
+        served = Upstream(f"http://127.0.0.1:{engine.port}", None, "embedded", "", **_patience(engine))
     else:
-        upstream = Upstream(str(engine.url), api_key(settings), "openai", str(engine.model))
-    serve(create_app(project.store, upstream), settings.gateway.host, settings.gateway.port)
+        key = api_key(engine, "[engine]")
+        served = Upstream(str(engine.url), key, "openai", str(engine.model), **_patience(engine))
+    aliases = {
+        name: Upstream(alias.url, api_key(alias, f"[aliases.{name}]"), "openai", alias.model, **_patience(alias))
+        for name, alias in settings.aliases.items()
+    }
+    app = create_app(project.store, served, aliases, settings.gateway)
+    serve(app, settings.gateway.host, settings.gateway.port)
+
+
+def _patience(settings: config.UpstreamSettings) -> dict[str, Any]:
+    return settings.model_dump(include=set(config.UpstreamSettings.model_fields))
 
 
 def _worker(project: Project) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from loopwise.config import GatewaySettings
 from loopwise.gateway.champion import Served
 from loopwise.gateway.chat import chat
 from loopwise.gateway.errors import HANDLERS
@@ -16,6 +17,7 @@ from loopwise.gateway.feedback import feedback
 from loopwise.gateway.guard import LoopbackGuard
 from loopwise.gateway.health import healthz, readyz
 from loopwise.gateway.models import models
+from loopwise.gateway.observer import Observer
 from loopwise.gateway.record import Recorder
 from loopwise.gateway.state import Gateway
 from loopwise.gateway.upstream import Upstream, open_session
@@ -23,18 +25,38 @@ from loopwise.page.routes import page_routes
 from loopwise.store import Store, meta
 from loopwise.store.writer import GroupWriter
 
+_DEFAULTS = GatewaySettings()
 
-def create_app(store: Store, upstream: Upstream) -> Starlette:
-    """The gateway in front of ``upstream``, recording into ``store``, which stays open. Raises StoreError."""
+
+def create_app(
+    store: Store,
+    upstream: Upstream,
+    aliases: Mapping[str, Upstream] | None = None,
+    settings: GatewaySettings = _DEFAULTS,
+    observers: Sequence[Observer] = (),
+) -> Starlette:
+    """The gateway in front of ``upstream`` and further models by alias, recording into ``store``, which stays open.
+
+    Raises StoreError.
+    """
     with store.writing() as conn:
-        pseudonym_key = meta.pseudonym_key(conn)
+        pseudonym_key = meta.pseudonym_key(conn) if settings.pseudonyms else None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         writer = GroupWriter(store)
-        async with open_session(upstream) as session:
+        async with open_session() as session:
             app.state.gateway = Gateway(
-                store, upstream, session, writer, Recorder(writer), Served(store), pseudonym_key
+                store=store,
+                settings=settings,
+                upstream=upstream,
+                aliases=aliases or {},
+                session=session,
+                writer=writer,
+                recorder=Recorder(writer, observers),
+                served=Served(store),
+                pseudonym_key=pseudonym_key,
+                observers=observers,
             )
             yield
         writer.close()

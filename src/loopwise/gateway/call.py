@@ -49,7 +49,7 @@ class _Who:
 
 
 def parse_call(
-    body: Any, headers: Mapping[str, str], snapshot: Snapshot, upstream: Upstream, pseudonym_key: bytes
+    body: Any, headers: Mapping[str, str], snapshot: Snapshot, upstream: Upstream, pseudonym_key: bytes | None
 ) -> Call:
     """Raises ApiError: 400 for a malformed request, 404 for an unknown model, 503 while there is no champion."""
     at, started = time.time(), time.perf_counter()
@@ -110,7 +110,7 @@ def _release(model: str, snapshot: Snapshot, upstream: Upstream) -> Release:
     raise ApiError(404, f"There is no model {model!r}; it can be one of: {names}.", "model", "model_not_found")
 
 
-def _who(request: JsonObject, headers: Mapping[str, str], pseudonym_key: bytes) -> _Who:
+def _who(request: JsonObject, headers: Mapping[str, str], pseudonym_key: bytes | None) -> _Who:
     users = [_name(request[field], field) for field in ("user", "safety_identifier") if field in request]
     episode = headers.get("x-loopwise-episode") or request.get("metadata", {}).get("episode_id")
     keep_text = request.get("store", True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from typing import Any, cast
 
 from starlette.requests import Request
@@ -13,7 +11,6 @@ from loopwise.gateway.body import read_json
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.opinion import parse_opinion
 from loopwise.gateway.state import Gateway, gateway_of
-from loopwise.store import exchanges, feedback as feedback_rows
 from loopwise.types import Feedback
 
 MOST_ROWS = 1_000
@@ -24,11 +21,8 @@ async def feedback(request: Request) -> JSONResponse:
     gateway = gateway_of(request)
     body = await read_json(request)
     rows = [parse_opinion(body, "", gateway.pseudonym_key)] if isinstance(body, dict) else _parsed_list(body, gateway)
-    if len(rows) == 1:
-        await asyncio.wrap_future(gateway.writer.put(rows[0]))
-    else:
-        await asyncio.to_thread(_add_whole, gateway, rows)
-    all_known = await asyncio.to_thread(_all_known, gateway, rows)
+    known = await gateway.writer.write(rows)
+    all_known = all(row.exchange_id in known for row in rows if row.exchange_id)
     return JSONResponse({"ids": [row.id for row in rows]}, 200 if all_known else 202)
 
 
@@ -39,16 +33,3 @@ def _parsed_list(body: Any, gateway: Gateway) -> list[Feedback]:
     if not 0 < len(rows) <= MOST_ROWS:
         raise ApiError(400, f"A list holds 1 to {MOST_ROWS} feedback objects; this one holds {len(rows)}: split it.")
     return [parse_opinion(row, f"[{index}]", gateway.pseudonym_key) for index, row in enumerate(rows)]
-
-
-def _add_whole(gateway: Gateway, rows: Sequence[Feedback]) -> None:
-    with gateway.store.writing() as conn:
-        feedback_rows.add(conn, rows)
-
-
-def _all_known(gateway: Gateway, rows: Sequence[Feedback]) -> bool:
-    named = {row.exchange_id for row in rows if row.exchange_id is not None}
-    if not named:
-        return True
-    with gateway.store.reading() as conn:
-        return exchanges.known(conn, sorted(named)) == named

@@ -38,9 +38,11 @@ def _store(gateway: Gateway) -> str:
 
 
 async def _engine(gateway: Gateway) -> str:
-    url = gateway.upstream.url
+    url, headers = gateway.upstream.url, gateway.upstream.headers
     try:
-        async with gateway.session.get(endpoint(url, "models"), timeout=_PATIENCE, allow_redirects=False) as response:
+        async with gateway.session.get(
+            endpoint(url, "models"), headers=headers, timeout=_PATIENCE, allow_redirects=False
+        ) as response:
             status = response.status
     except TimeoutError:
         return f"The model's server at {url} did not answer within {_PATIENCE.total:g} s."

@@ -16,6 +16,9 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
-def pseudonym(user: str, key: bytes) -> str:
-    """HMAC-SHA256 of an end user's id under the project's secret, cut to 128 bits: 32 hex digits."""
+def pseudonym(user: str, key: bytes | None) -> str:
+    """HMAC-SHA256 of an end user's id under the project's secret, cut to 128 bits: 32 hex digits. Without a key, the
+    name itself."""
+    if key is None:
+        return user
     return hmac.new(key, user.encode(), hashlib.sha256).hexdigest()[:32]

@@ -80,7 +80,7 @@ class _Opinion(BaseModel):
     name: _Name | None = None
 
 
-def parse_opinion(row: Any, place: str, pseudonym_key: bytes) -> Feedback:
+def parse_opinion(row: Any, place: str, pseudonym_key: bytes | None) -> Feedback:
     """A Feedback of one row of the body; ``place`` is ``""``, or ``"[3]"`` within a list.
 
     Raises ApiError 400 with a sentence that says what was expected."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from loopwise.errors import StoreError
 from loopwise.gateway.call import Call
+from loopwise.gateway.observer import Observer
 from loopwise.store.writer import GroupWriter
 from loopwise.types import Exchange, JsonObject
 
@@ -64,19 +65,23 @@ def exchange_of(call: Call, outcome: Outcome) -> Exchange:
 class Recorder:
     """Puts exchanges on disk; ``healthy`` says whether the last one got there."""
 
-    def __init__(self, writer: GroupWriter):
+    def __init__(self, writer: GroupWriter, observers: Sequence[Observer] = ()):
         self._writer = writer
+        self._observers = observers
         self.healthy = True
 
     async def record(self, call: Call, outcome: Outcome) -> bool:
         """Waits until the exchange is on disk. False, with an alarm in the log, when the store fails."""
+        exchange = exchange_of(call, outcome)
         try:
-            await asyncio.wrap_future(self._writer.put(exchange_of(call, outcome)))
+            await self._writer.write([exchange])
         except StoreError as error:
             self.healthy = False
             _log.error("ALARM: exchange %s is not recorded: %s", call.id, error)
         else:
             self.healthy = True
+        for observer in self._observers:
+            observer.exchanged(exchange, self.healthy)
         return self.healthy
 
 

@@ -13,9 +13,9 @@ from loopwise.engine.openai import claimed_fingerprint, endpoint, refusal, unrea
 from loopwise.gateway.errors import ApiError
 from loopwise.types import JsonObject, Release
 
-CONNECT_S = 5.0
-SILENCE_S = 120.0  # the longest wait for the next byte
-TOTAL_S = 600.0
+# Shorter than the 5 s after which uvicorn, and so vLLM, closes an idle connection: a request that meets the closing
+# could not be repeated safely.
+_IDLE_S = 4.0
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,20 @@ class Upstream:
     api_key: str | None
     kind: Literal["embedded", "openai"]
     model: str
+    connect_s: float = 5.0
+    first_token_s: float = 120.0  # of a stream: until the first event, and between events
+    total_s: float = 600.0
+    retries: int = 2
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
 
-def open_session(upstream: Upstream) -> aiohttp.ClientSession:
+def open_session() -> aiohttp.ClientSession:
     """A session that lives as long as the gateway; wants a running event loop."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        headers={"Authorization": f"Bearer {upstream.api_key}"} if upstream.api_key else {},
-        timeout=aiohttp.ClientTimeout(total=TOTAL_S, sock_connect=CONNECT_S, sock_read=SILENCE_S),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S),
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 
@@ -46,7 +52,9 @@ async def ask(session: aiohttp.ClientSession, upstream: Upstream, body: JsonObje
     """
     with failures(upstream):
         # no redirects: addresses come from the settings alone
-        response = await session.post(endpoint(upstream.url, "chat/completions"), json=body, allow_redirects=False)
+        response = await session.post(
+            endpoint(upstream.url, "chat/completions"), json=body, headers=upstream.headers, allow_redirects=False
+        )
         if response.status == 200:
             return response
         async with response:

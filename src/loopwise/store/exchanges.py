@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Sequence
 
 from sqlalchemy import Connection, RowMapping, func, select
 
@@ -14,7 +13,7 @@ from loopwise.types import Exchange
 
 def add(conn: Connection, rows: Sequence[Exchange]) -> None:
     """Adds exchanges; an id that is known already is left as it is."""
-    insert_new(conn, exchanges, [asdict(row) for row in rows])
+    insert_new(conn, exchanges, [vars(row) for row in rows])
 
 
 def get(conn: Connection, exchange_id: str) -> Exchange | None:
@@ -22,8 +21,10 @@ def get(conn: Connection, exchange_id: str) -> Exchange | None:
     return _exchange(row) if row else None
 
 
-def known(conn: Connection, ids: Sequence[str]) -> set[str]:
+def known(conn: Connection, ids: Collection[str]) -> set[str]:
     """Which of ``ids`` are stored."""
+    if not ids:
+        return set()
     return set(conn.scalars(select(exchanges.c.id).where(exchanges.c.id.in_(ids))))
 
 

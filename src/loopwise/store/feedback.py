@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 from sqlalchemy import Connection, RowMapping, func, select
 
@@ -14,7 +13,7 @@ from loopwise.types import Feedback
 
 def add(conn: Connection, rows: Sequence[Feedback]) -> None:
     """Adds feedback; the same id twice is one feedback, the first."""
-    insert_new(conn, feedback, [asdict(row) for row in rows])
+    insert_new(conn, feedback, [vars(row) for row in rows])
 
 
 def up_to(conn: Connection, watermark: int) -> Iterator[tuple[int, Feedback]]:

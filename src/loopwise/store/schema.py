@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     text,
+    true,
 )
 
 metadata = MetaData()
@@ -43,9 +44,14 @@ exchanges = Table(
     Column("episode", String),
     Column("train", Boolean, nullable=False),
     Column("error", Text),
+    Column("endpoint", String, nullable=False, server_default="chat.completions"),
+    Column("store", Boolean, nullable=False, server_default=true()),
+    Column("upstream_id", String),
+    Column("conversation", BigInteger),
     Index("exchanges_release", "release"),
     Index("exchanges_user", "user"),
     Index("exchanges_episode", "episode"),
+    Index("exchanges_conversation", "conversation"),
 )
 
 feedback = Table(
@@ -66,6 +72,20 @@ feedback = Table(
     Column("metadata", JSON, nullable=False),
     Index("feedback_exchange", "exchange_id"),
     Index("feedback_user", "user"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String, primary_key=True),  # the part of the key that may be shown
+    Column("name", String, nullable=False),
+    Column("hash", String, nullable=False),  # SHA-256 of the whole key
+    Column("role", String, nullable=False),
+    Column("per_minute", Integer),  # requests; None: no limit
+    Column("at_once", Integer),
+    Column("at", Float, nullable=False),
+    Column("last_used", Float),
+    Column("revoked", Float),
 )
 
 problems = Table(

@@ -1,14 +1,19 @@
 """Group commit: many small writes share one durable transaction.
 
-A commit costs one fsync whatever it holds, so whatever arrives while one runs goes into the next together.
+A commit costs one fsync whatever it holds, so whatever arrives while one runs goes into the next together. The queue is
+bounded in rows and in bytes: a disk that cannot keep up is an error at once, not memory that grows.
 """
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
 
 from loopwise.errors import StoreError
@@ -16,25 +21,59 @@ from loopwise.store import exchanges, feedback
 from loopwise.store.database import Store
 from loopwise.types import Exchange, Feedback
 
-_GROUP = 1_000  # rows that one commit takes at most
+_GROUP = 1_000  # rows after which a commit takes no further unit
 _UNWRITABLE = (StatementError, ValueError, TypeError, OverflowError)  # lone surrogates, objects that are no JSON, …
+
+Rows = Sequence[Exchange] | Sequence[Feedback]
+Seen = Callable[[Connection, Sequence[Exchange]], Sequence[Feedback]]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Rows that are written whole or not at all, and who waits for them."""
+
+    rows: Rows
+    loop: asyncio.AbstractEventLoop
+    written: asyncio.Future[frozenset[str]]
 
 
 class GroupWriter:
-    """Writes exchanges and feedback from one thread. A future ends when its row is on disk, or with the StoreError."""
+    """Writes exchanges and feedback from one thread, in the order in which they are handed over.
 
-    def __init__(self, store: Store):
+    ``seen`` is asked, in the transaction that adds exchanges, which implicit feedback follows from them; it is written
+    with them.
+    """
+
+    def __init__(self, store: Store, seen: Seen | None = None, most_rows: int = 20_000):
         self._store = store
-        self._queue: queue.SimpleQueue[tuple[Exchange | Feedback, Future[None]] | None] = queue.SimpleQueue()
+        self._seen = seen
+        self._most_rows = most_rows
+        self._waiting_rows = 0
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="loopwise-writer", daemon=True)
         self._thread.start()
 
-    def put(self, row: Exchange | Feedback) -> Future[None]:
-        """Hands over ``row``; it is written even when whoever waits for the future goes away."""
-        future: Future[None] = Future()
-        future.set_running_or_notify_cancel()  # a future canceled by its waiter could not be ended by the thread
-        self._queue.put((row, future))
-        return future
+    @property
+    def waiting_rows(self) -> int:
+        """Rows handed over and not yet on disk."""
+        return self._waiting_rows
+
+    async def write(self, rows: Rows) -> frozenset[str]:
+        """Returns when ``rows`` are on disk, with the ids of those exchanges that feedback among them names and the
+        store has. They are written even when whoever waits goes away. Raises StoreError; at once when too much waits.
+        """
+        with self._lock:
+            if self._waiting_rows + len(rows) > self._most_rows:
+                raise StoreError(
+                    f"{self._waiting_rows} rows wait to be written and the store cannot keep up: send less, or give it "
+                    "a faster disk."
+                )
+            self._waiting_rows += len(rows)
+        loop = asyncio.get_running_loop()
+        unit = _Unit(rows, loop, loop.create_future())
+        self._queue.put(unit)
+        return await asyncio.shield(unit.written)
 
     def close(self) -> None:
         """Writes what waits, then stops."""
@@ -49,35 +88,60 @@ class GroupWriter:
             if last:
                 return
 
-    def _next_group(self) -> tuple[list[tuple[Exchange | Feedback, Future[None]]], bool]:
-        group: list[tuple[Exchange | Feedback, Future[None]]] = []
-        item = self._queue.get()
-        while item is not None:
-            group.append(item)
-            if len(group) == _GROUP or self._queue.empty():
+    def _next_group(self) -> tuple[list[_Unit], bool]:
+        group: list[_Unit] = []
+        rows = 0
+        unit = self._queue.get()
+        while unit is not None:
+            group.append(unit)
+            rows += len(unit.rows)
+            if rows >= _GROUP or self._queue.empty():
                 return group, False
-            item = self._queue.get()
+            unit = self._queue.get()
         return group, True
 
-    def _commit(self, group: list[tuple[Exchange | Feedback, Future[None]]]) -> None:
+    def _commit(self, group: list[_Unit]) -> None:
+        served = [row for unit in group for row in unit.rows if isinstance(row, Exchange)]
+        said = [row for unit in group for row in unit.rows if isinstance(row, Feedback)]
         try:
             with self._store.writing() as conn:
-                exchanges.add(conn, [row for row, _ in group if isinstance(row, Exchange)])
-                feedback.add(conn, [row for row, _ in group if isinstance(row, Feedback)])
+                if served:
+                    seen = self._seen(conn, served) if self._seen else ()
+                    exchanges.add(conn, served)
+                    feedback.add(conn, seen)
+                feedback.add(conn, said)
+                known = exchanges.known(conn, {row.exchange_id for row in said if row.exchange_id})
         except StoreError as error:
-            for _, future in group:
-                future.set_exception(error)
+            self._settle(group, error)
         except _UNWRITABLE as error:
             self._commit_singly(group, error)
         else:
-            for _, future in group:
-                future.set_result(None)
+            self._settle(group, frozenset(known))
 
-    def _commit_singly(self, group: list[tuple[Exchange | Feedback, Future[None]]], error: Exception) -> None:
-        """One row that no database can hold must not take its neighbors with it."""
+    def _commit_singly(self, group: list[_Unit], error: Exception) -> None:
+        """A row that no database can hold must not take its neighbors with it."""
         if len(group) == 1:
-            row, future = group[0]
-            future.set_exception(StoreError(f"The row {row.id!r} cannot be stored ({error}): correct its values."))
+            ids = ", ".join(row.id for row in group[0].rows[:3])
+            self._settle(group, StoreError(f"{ids!r} cannot be stored ({error}): correct its values."))
             return
-        for item in group:
-            self._commit([item])
+        for unit in group:
+            self._commit([unit])
+
+    def _settle(self, group: list[_Unit], result: frozenset[str] | StoreError) -> None:
+        """Wakes who waits: once for each loop, since each call across threads costs a system call."""
+        with self._lock:
+            self._waiting_rows -= sum(len(unit.rows) for unit in group)
+        for loop in {unit.loop for unit in group}:
+            futures = [unit.written for unit in group if unit.loop is loop]
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_end, futures, result)
+
+
+def _end(futures: Sequence[asyncio.Future[frozenset[str]]], result: frozenset[str] | StoreError) -> None:
+    for future in futures:
+        if future.cancelled():
+            continue
+        if isinstance(result, StoreError):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
