@@ -16,6 +16,7 @@ from loopwise.gateway.errors import HANDLERS
 from loopwise.gateway.feedback import feedback
 from loopwise.gateway.guard import LoopbackGuard
 from loopwise.gateway.health import healthz, readyz
+from loopwise.gateway.metrics import Metrics
 from loopwise.gateway.models import models
 from loopwise.gateway.observer import Observer
 from loopwise.gateway.record import Recorder
@@ -41,6 +42,8 @@ def create_app(
     """
     with store.writing() as conn:
         pseudonym_key = meta.pseudonym_key(conn) if settings.pseudonyms else None
+    metrics = Metrics(observers)
+    observers = (metrics, *observers)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
@@ -67,6 +70,7 @@ def create_app(
         Route("/v1/feedback", feedback, methods=["POST"]),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
+        Route("/metrics", metrics.endpoint),
         *page_routes(store),
     ]
     return Starlette(
