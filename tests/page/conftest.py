@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -22,6 +18,7 @@ from loopwise.gateway.upstream import Upstream
 from loopwise.release.transitions import promote, register, reject
 from loopwise.store import Store, exchanges, feedback, scores
 from loopwise.types import Exchange, Feedback, Release, SuiteScores
+from scripted import serving
 
 HOSTILE = "<script>document.title='owned'</script>"
 
@@ -53,19 +50,6 @@ async def stream(body: dict[str, object]) -> AsyncIterator[bytes]:
 
 async def chat(request: Request) -> StreamingResponse:
     return StreamingResponse(stream(await request.json()), media_type="text/event-stream")
-
-
-@contextmanager
-def serving(app: Starlette) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture

@@ -1,0 +1,3 @@
+"""Fixtures for all tests; each room's own stand in its conftest.py."""
+
+pytest_plugins = ["gateway_fixtures"]

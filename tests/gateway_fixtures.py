@@ -1,0 +1,93 @@
+"""A gateway on a real port, in front of a real OpenAI-shaped server: the fixtures that several rooms' tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import openai
+import pytest
+
+from loopwise.gateway.app import create_app
+from loopwise.gateway.upstream import Upstream
+from loopwise.release.transitions import promote, register
+from loopwise.store import Store, exchanges
+from loopwise.types import Exchange, Release
+from scripted import FINGERPRINTS, Model, model_app, serving
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[Model]:
+    model = Model()
+    with serving(model_app(model)) as model.url:
+        yield model
+
+
+@pytest.fixture
+def model(model_server: Model) -> Model:
+    model_server.seen.clear()
+    model_server.began.clear()
+    model_server.canceled.clear()
+    return model_server
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store in which tiny@0 is champion and tiny@1 waits."""
+    store = Store("sqlite:///loopwise.db", tmp_path, create=True)
+    for at, (name, fingerprint) in enumerate(FINGERPRINTS.items()):
+        register(
+            store, Release(name, "candidate", None, None, fingerprint, f"models/{name}", float(at)), "test", "made"
+        )
+    promote(store, "tiny@0", "test", "the base")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def gateway(store: Store, model: Model) -> Iterator[str]:
+    with serving(create_app(store, Upstream(model.url, None, "embedded", "tiny"))) as url:
+        yield url
+
+
+@pytest.fixture
+def remote_gateway(store: Store, model: Model) -> Iterator[str]:
+    """In front of a server that is not ours."""
+    with serving(create_app(store, Upstream(model.url + "/v1", "secret", "openai", "their-model"))) as url:
+        yield url
+
+
+@pytest.fixture
+def serve_before(store: Store) -> Callable[[str], AbstractContextManager[str]]:
+    """Serves the gateway in front of a given address."""
+    return lambda url: serving(create_app(store, Upstream(url, None, "embedded", "tiny")))
+
+
+@pytest.fixture
+def serve_store(model: Model) -> Callable[[Store], AbstractContextManager[str]]:
+    """Serves the gateway over a given store."""
+    return lambda store: serving(create_app(store, Upstream(model.url, None, "embedded", "tiny")))
+
+
+@pytest.fixture
+def serve_whole() -> Callable[[Store, str], AbstractContextManager[str]]:
+    """Serves the gateway over a given store in front of a given address."""
+    return lambda store, url: serving(create_app(store, Upstream(url, None, "embedded", "tiny")))
+
+
+@pytest.fixture
+def client(gateway: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{gateway}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def recorded(store: Store) -> Callable[[], list[Exchange]]:
+    """What the store holds."""
+
+    def read() -> list[Exchange]:
+        with store.reading() as conn:
+            return [exchange for _, exchange in exchanges.up_to(conn, exchanges.watermark(conn))]
+
+    return read
