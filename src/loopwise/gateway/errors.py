@@ -14,6 +14,8 @@ from loopwise.types import JsonObject
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
           413: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip
 
+RETRY_AFTER_S = 2  # a queue that is full is written in less
+
 
 class ApiError(Exception):
     """Ends a request with ``status``; ``param`` names the field that is wrong, ``code`` is for programs. ``kind`` is
@@ -57,7 +59,8 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def on_store_error(_: Request, error: Exception) -> Response:
-    return error_response(ApiError(503, str(error), code="store_failed"), {"x-loopwise-recorded": "false"})
+    headers = {"x-loopwise-recorded": "false", "retry-after": str(RETRY_AFTER_S)}
+    return error_response(ApiError(503, str(error), code="store_failed"), headers)
 
 
 HANDLERS = {ApiError: on_api_error, HTTPException: on_http_error, StoreError: on_store_error}

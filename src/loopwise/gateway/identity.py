@@ -8,12 +8,13 @@ import secrets
 import time
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]  # two digits at once: every row needs an id
 
 
 def new_id(prefix: str) -> str:
     """``prefix_`` and 26 characters: a ULID in lower case (48 bits of milliseconds, 80 random bits)."""
     number = int(time.time() * 1000) << 80 | secrets.randbits(80)
-    return f"{prefix}_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+    return f"{prefix}_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def pseudonym(user: str, key: bytes | None) -> str:

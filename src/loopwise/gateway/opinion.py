@@ -5,33 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import ErrorDetails
 
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.identity import new_id, pseudonym
 from loopwise.types import Feedback, FeedbackKind, JsonObject
 
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-_Name = Annotated[str, Field(min_length=1, max_length=512)]
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+NO_NUL = r"^[^\u0000]*$"  # Postgres holds no NUL in a text
+YEAR_9999 = 253_402_300_799
+
+Name = Annotated[str, Field(min_length=1, max_length=512, pattern=NO_NUL)]
+Line = Annotated[str, Field(pattern=NO_NUL)]
+At = Annotated[float, Field(ge=0, le=YEAR_9999)] | Annotated[AwareDatetime, Field(strict=False)]
 _Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 _Text = Annotated[str, Field(min_length=1, strict=True)]
 _Choice = Annotated[int, Field(ge=0, strict=True, le=1_000)]
-
-
-class _Preference(BaseModel):
-    """Two texts, or the indexes of two choices of one answer."""
-
-    model_config = _STRICT
-    chosen: _Text | _Choice
-    rejected: _Text | _Choice
-
-
-def _comparable(value: _Preference) -> _Preference:
-    if type(value.chosen) is not type(value.rejected) or value.chosen == value.rejected:
-        raise ValueError("not two different ones of a kind")
-    return value
 
 
 def _one(value: int) -> int:
@@ -40,65 +41,138 @@ def _one(value: int) -> int:
     return value
 
 
-# What each kind takes, and how to say so. An event without more to tell may leave its value out.
-_VALUES: Mapping[FeedbackKind, tuple[TypeAdapter[Any], str]] = {
-    "thumbs": (TypeAdapter(Annotated[int, Field(strict=True), AfterValidator(_one)]), "the value 1 or -1"),
-    "rating": (TypeAdapter(_Number), "a number as value, within 'scale': [low, high]"),
-    "metric": (TypeAdapter(_Number), "a number as value, and the metric's 'name'"),
-    "correction": (TypeAdapter(_Text), "the right answer, a text, as value"),
-    "preference": (
-        TypeAdapter(Annotated[_Preference, AfterValidator(_comparable)]),
-        "the value {chosen, rejected}: two different texts, or the indexes of two choices",
-    ),
-    "comment": (TypeAdapter(_Text), "a text as value"),
-    "accept": (TypeAdapter(Literal[True] | None), "the value true, or none"),
-    "copy": (TypeAdapter(Literal[True] | _Text | None), "the copied text, true, or no value"),
-    "edit": (TypeAdapter(_Text), "the text after the edit as value"),
-    "regenerate": (TypeAdapter(Literal[True] | None), "the value true, or none"),
-    "abandon": (TypeAdapter(Literal[True] | None), "the value true, or none"),
-    "follow_up": (TypeAdapter(_Text), "the text that followed as value"),
+def _true(value: bool) -> bool:
+    if not value:
+        raise ValueError("not true")
+    return value
+
+
+# no Literals: to Python, true is 1
+_Thumb = Annotated[int, Field(strict=True), AfterValidator(_one), WithJsonSchema({"enum": [1, -1]})]
+_True = Annotated[bool, Field(strict=True), AfterValidator(_true), WithJsonSchema({"const": True})]
+
+
+class _Said(BaseModel):
+    """The fields of every feedback. Where it is about one exchange, ``exchange_id`` is the answer's id."""
+
+    model_config = STRICT
+    exchange_id: Name | None = None
+    episode_id: Name | None = None
+    choice: _Choice = 0
+    source: Literal["human", "implicit", "judge", "verifier"] = "human"
+    user: Name | None = None
+    comment: Line | None = None
+    id: Name | None = None
+    at: At | None = None
+    supersedes: Name | None = None
+    metadata: dict[str, Any] = {}
+
+
+class Thumbs(_Said):
+    kind: Literal["thumbs"]
+    value: _Thumb
+
+
+class Rating(_Said):
+    """``scale`` is kept in the metadata."""
+
+    kind: Literal["rating"]
+    value: _Number
+    scale: Annotated[list[_Number], Field(min_length=2, max_length=2)]
+
+
+class Metric(_Said):
+    """``name`` is kept in the metadata."""
+
+    kind: Literal["metric"]
+    value: _Number
+    name: Name
+
+
+class Writing(_Said):
+    kind: Literal["correction", "comment", "edit", "follow_up"]
+    value: _Text
+
+
+class Pair(BaseModel):
+    """Two texts, or the indexes of two choices of one answer."""
+
+    model_config = STRICT
+    chosen: _Text | _Choice
+    rejected: _Text | _Choice
+
+
+def _comparable(pair: Pair) -> Pair:
+    if type(pair.chosen) is not type(pair.rejected) or pair.chosen == pair.rejected:
+        raise ValueError("not two different ones of a kind")
+    return pair
+
+
+class Preference(_Said):
+    kind: Literal["preference"]
+    value: Annotated[Pair, AfterValidator(_comparable)]
+
+
+class Copy(_Said):
+    kind: Literal["copy"]
+    value: _True | _Text | None = None
+
+
+class Event(_Said):
+    kind: Literal["accept", "regenerate", "abandon"]
+    value: _True | None = None
+
+
+class Opinion(
+    RootModel[Annotated[Thumbs | Rating | Metric | Writing | Preference | Copy | Event, Field(discriminator="kind")]]
+):
+    """One feedback as it is sent: a model for each shape of value, told apart by ``kind``."""
+
+
+# What each kind takes, for whoever sent something else. An event without more to tell may leave its value out.
+EXPECTED: Mapping[str, str] = {
+    "thumbs": "the value 1 or -1",
+    "rating": "a number as value, within 'scale': [low, high]",
+    "metric": "a number as value, and the metric's 'name'",
+    "correction": "the right answer, a text, as value",
+    "preference": "the value {chosen, rejected}: two different texts, or the indexes of two choices",
+    "comment": "a text as value",
+    "accept": "the value true, or none",
+    "copy": "the copied text, true, or no value",
+    "edit": "the text after the edit as value",
+    "regenerate": "the value true, or none",
+    "abandon": "the value true, or none",
+    "follow_up": "the text that followed as value",
 }
 
 
-class _Opinion(BaseModel):
-    """The fields of one feedback. ``scale`` and ``name`` are kept in its metadata."""
+def parse_opinion(row: Any, place: str, pseudonym_key: bytes | None, operator: bool = False) -> Feedback:
+    """A Feedback of one row of the body; ``place`` is ``""``, or ``"[3]"`` within a list. ``operator`` says whether the
+    caller may speak for judges and verifiers.
 
-    model_config = _STRICT
-    kind: FeedbackKind
-    value: Any = None
-    exchange_id: _Name | None = None
-    episode_id: _Name | None = None
-    choice: _Choice = 0
-    source: Literal["human", "implicit"] = "human"
-    user: _Name | None = None
-    comment: str | None = None
-    id: _Name | None = None
-    at: Annotated[float, Field(ge=0)] | Annotated[AwareDatetime, Field(strict=False)] | None = None
-    supersedes: _Name | None = None
-    metadata: dict[str, Any] = {}
-    scale: Annotated[list[_Number], Field(min_length=2, max_length=2)] | None = None
-    name: _Name | None = None
-
-
-def parse_opinion(row: Any, place: str, pseudonym_key: bytes | None) -> Feedback:
-    """A Feedback of one row of the body; ``place`` is ``""``, or ``"[3]"`` within a list.
-
-    Raises ApiError 400 with a sentence that says what was expected."""
-    where = f"Feedback {place}: " if place else ""
+    Raises ApiError: 400 with a sentence that says what was expected, 403 for a source that is not the caller's."""
     try:
-        found = _Opinion.model_validate(row)
+        found = Opinion.model_validate(row).root
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part in _Opinion.model_fields)
-        name = field or ".".join(map(str, first["loc"])) or "the row"
-        raise ApiError(400, f"{where}{name}: {first['msg']}; it was {first['input']!r}.", place + name) from error
+        raise _refusal(error.errors()[0], row, place) from error
     if found.exchange_id is None and found.episode_id is None:
-        raise ApiError(400, f"{where}name the exchange_id (the answer's id) or the episode_id.", place + "exchange_id")
+        raise refused(place, "exchange_id", "name the exchange_id (the answer's id) or the episode_id.")
+    if found.source in ("judge", "verifier") and not operator:
+        sentence = (
+            f"the source {found.source!r} needs an operator's key: send it with one, or as 'human' or 'implicit'."
+        )
+        raise refused(place, "source", sentence, 403)
+    metadata, value = found.metadata, found.value
+    if isinstance(found, Rating):
+        _check_scale(found, place)
+        metadata = {**metadata, "scale": found.scale}
+    elif isinstance(found, Metric):
+        metadata = {**metadata, "name": found.name}
     return Feedback(
         id=found.id or new_id("fb"),
-        at=_seconds(found.at),
+        at=time.time() if found.at is None else seconds(found.at),
         kind=found.kind,
-        value=_value(found, where, place),
+        value=value.model_dump() if isinstance(value, Pair) else value,
         exchange_id=found.exchange_id,
         episode_id=found.episode_id,
         choice=found.choice,
@@ -106,35 +180,48 @@ def parse_opinion(row: Any, place: str, pseudonym_key: bytes | None) -> Feedback
         user=pseudonym(found.user, pseudonym_key) if found.user else None,
         comment=found.comment,
         supersedes=found.supersedes,
-        metadata=_metadata(found, where, place),
+        metadata=metadata,
     )
 
 
-def _value(found: _Opinion, where: str, place: str) -> Any:
-    adapter, expected = _VALUES[found.kind]
-    try:
-        value = adapter.validate_python(found.value)
-    except ValidationError as error:
-        sentence = f"{where}kind {found.kind!r} takes {expected}; it was {found.value!r}."
-        raise ApiError(400, sentence, place + "value") from error
-    return value.model_dump() if isinstance(value, BaseModel) else value
+def refused(place: str, field: str, sentence: str, status: int = 400) -> ApiError:
+    """The error about ``field`` of the row at ``place``."""
+    where, dot = (f"Feedback {place}: ", ".") if place else ("", "")
+    return ApiError(status, where + sentence, place + dot + field)
 
 
-def _metadata(found: _Opinion, where: str, place: str) -> JsonObject:
-    """The caller's metadata with ``scale`` or ``name``, which belong to one kind each and are needed there."""
-    extra: JsonObject = {}
-    for field, kind, value in (("scale", "rating", found.scale), ("name", "metric", found.name)):
-        if (found.kind == kind) != (value is not None):
-            verb = "needs" if found.kind == kind else "takes no"
-            raise ApiError(400, f"{where}kind {found.kind!r} {verb} {field!r}.", place + field)
-        extra |= {field: value} if value is not None else {}
-    if found.scale and not found.scale[0] <= found.value <= found.scale[1]:
-        sentence = f"{where}the rating {found.value} lies outside its scale {found.scale}."
-        raise ApiError(400, sentence, place + "value")
-    return {**found.metadata, **extra}
-
-
-def _seconds(at: float | datetime | None) -> float:
-    if at is None:
-        return time.time()
+def seconds(at: float | datetime) -> float:
+    """Seconds since the epoch."""
     return at.timestamp() if isinstance(at, datetime) else at
+
+
+def told(error: ErrorDetails) -> str:
+    """What pydantic found wrong, in words."""
+    return "it holds the character NUL" if error["type"] == "string_pattern_mismatch" else error["msg"]
+
+
+def _check_scale(found: Rating, place: str) -> None:
+    low, high = found.scale
+    if low >= high:
+        raise refused(place, "scale", f"scale is [low, high] with low below high; it was {found.scale}.")
+    if not low <= found.value <= high:
+        raise refused(place, "value", f"the rating {found.value} lies outside its scale {found.scale}.")
+
+
+def _refusal(error: ErrorDetails, row: Any, place: str) -> ApiError:
+    """The sentence for what is wrong with a row."""
+    if not isinstance(row, dict):
+        return refused(place, "", f"the row: Input should be a JSON object; it was {row!r}.")
+    given = cast(JsonObject, row)
+    kind = given.get("kind")
+    if not (isinstance(kind, str) and kind in EXPECTED):
+        known = ", ".join(EXPECTED)
+        return refused(place, "kind", f"kind: Input should be one of {known}; it was {kind!r}.")
+    field = str(error["loc"][1])  # the first part names the kind's model
+    if field == "value":
+        return refused(place, field, f"kind {kind!r} takes {EXPECTED[kind]}; it was {given.get('value')!r}.")
+    if error["type"] == "missing":
+        return refused(place, field, f"kind {kind!r} needs {field!r}.")
+    if error["type"] == "extra_forbidden" and field in ("scale", "name"):
+        return refused(place, field, f"kind {kind!r} takes no {field!r}.")
+    return refused(place, field, f"{field}: {told(error)}; it was {error['input']!r}.")
