@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Column, Connection, RowMapping, func, select
 
 from loopwise.store.inserts import insert_new
 from loopwise.store.schema import exchanges
@@ -26,6 +27,30 @@ def known(conn: Connection, ids: Collection[str]) -> set[str]:
     if not ids:
         return set()
     return set(conn.scalars(select(exchanges.c.id).where(exchanges.c.id.in_(ids))))
+
+
+def latest_of_conversations(conn: Connection, hashes: Collection[int]) -> dict[int, tuple[str, float]]:
+    """(id, at) of the latest exchange of each conversation that is there."""
+    return _latest(conn, exchanges.c.conversation, hashes)
+
+
+def latest_of_episodes(conn: Connection, episodes: Collection[str]) -> dict[str, tuple[str, float]]:
+    """(id, at) of the latest exchange of each episode that is there."""
+    return _latest(conn, exchanges.c.episode, episodes)
+
+
+def upstream_id(conn: Connection, exchange_id: str) -> tuple[str, str | None] | None:
+    """The model that was asked for, and what its server calls the answer; None for an unknown exchange."""
+    row = conn.execute(select(exchanges.c.model, exchanges.c.upstream_id).where(exchanges.c.id == exchange_id)).first()
+    return (row.model, row.upstream_id) if row else None
+
+
+def _latest(conn: Connection, column: Column[Any], values: Collection[Any]) -> dict[Any, tuple[str, float]]:
+    if not values:
+        return {}
+    last = select(func.max(exchanges.c.seq)).where(column.in_(values)).group_by(column)
+    query = select(column, exchanges.c.id, exchanges.c.at).where(exchanges.c.seq.in_(last))
+    return {row[0]: (row.id, row.at) for row in conn.execute(query)}
 
 
 def up_to(conn: Connection, watermark: int) -> Iterator[tuple[int, Exchange]]:
