@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.identity import new_id, pseudonym
-from loopwise.types import Feedback, FeedbackKind, JsonObject
+from loopwise.types import Feedback, JsonObject
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 NO_NUL = r"^[^\u0000]*$"  # Postgres holds no NUL in a text
@@ -184,10 +184,10 @@ def parse_opinion(row: Any, place: str, pseudonym_key: bytes | None, operator: b
     )
 
 
-def refused(place: str, field: str, sentence: str, status: int = 400) -> ApiError:
+def refused(place: str, field: str, sentence: str, status: int = 400, what: str = "Feedback") -> ApiError:
     """The error about ``field`` of the row at ``place``."""
-    where, dot = (f"Feedback {place}: ", ".") if place else ("", "")
-    return ApiError(status, where + sentence, place + dot + field)
+    where, dot = (f"{what} {place}: ", ".") if place and field else (f"{what} {place}: " if place else "", "")
+    return ApiError(status, where + sentence, place + dot + field or None)
 
 
 def seconds(at: float | datetime) -> float:
