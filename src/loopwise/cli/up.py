@@ -6,7 +6,7 @@ import signal
 import threading
 from contextlib import ExitStack
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from loopwise.cli.output import emit
 from loopwise.cli.project import Project, api_key, opened, refuse_busy_port
 from loopwise.compute.parent import exit_with_parent
 from loopwise.errors import ExternalError, LoopwiseError, UsageError
+
+if TYPE_CHECKING:
+    from loopwise.gateway.telemetry import Telemetry
 
 _POLL_S = 2.0
 
@@ -54,6 +57,7 @@ def _engine(settings: config.Settings, port: int | None) -> None:
 def _gateway(project: Project) -> None:
     from loopwise.gateway.app import create_app
     from loopwise.gateway.server import serve
+    from loopwise.gateway.traceparent import TraceParent
     from loopwise.gateway.upstream import Upstream
 
     settings = project.settings
@@ -67,8 +71,23 @@ def _gateway(project: Project) -> None:
         name: Upstream(alias.url, api_key(alias, f"[aliases.{name}]"), "openai", alias.model, **_patience(alias))
         for name, alias in settings.aliases.items()
     }
-    app = create_app(project.store, served, aliases, settings.gateway)
+    told = _telemetry(settings.telemetry, served.url, {name: alias.url for name, alias in aliases.items()})
+    app = create_app(project.store, served, aliases, settings.gateway, [told] if told else [])
+    if told:
+        app.add_middleware(TraceParent)
     serve(app, settings.gateway.host, settings.gateway.port)
+
+
+def _telemetry(settings: config.TelemetrySettings, url: str, aliases: dict[str, str]) -> Telemetry | None:
+    """Raises MissingExtraError."""
+    if settings.otlp_url is None:
+        return None
+    from loopwise.gateway.genai import Server
+    from loopwise.gateway.otlp import Collector
+    from loopwise.gateway.telemetry import Telemetry
+
+    servers = {name: Server.of(alias) for name, alias in aliases.items()}
+    return Telemetry(Collector(settings.otlp_url), Server.of(url), servers, settings.text)
 
 
 def _patience(settings: config.UpstreamSettings) -> dict[str, Any]:

@@ -19,3 +19,6 @@ class Observer(Protocol):
     def opined(self, rows: Sequence[Feedback]) -> None:
         """Feedback is on disk."""
         ...
+
+    def close(self) -> None:
+        """The gateway has stopped: called in a thread, and waited for, so it ends within seconds."""
