@@ -6,7 +6,12 @@ LoopwiseError
 │   └── UnknownNameError   a release, suite, dataset, turn or family that does not exist
 ├── ExternalError          exit status 3: something outside failed
 │   ├── StoreError         locked, corrupted, unwritable, or made by a newer version
+│   │   └── UnstorableError  a row that the database cannot hold; its neighbors are none the worse
 │   ├── EngineError        the model's server is unreachable or answered with an error
+│   ├── GatewayError       what Client sent was not acknowledged
+│   │   ├── UnreachableError   no answer: it may or may not be kept
+│   │   ├── BusyError          429 or 5xx, after the last try
+│   │   └── RefusedError       another 4xx: it will not be taken as it is
 │   └── MissingExtraError  a package of an extra is not installed
 ├── TransitionError        exit status 1: the release table does not allow this step
 └── TrainingError          exit status 1: a training run that must not become a candidate
@@ -14,6 +19,11 @@ LoopwiseError
 Each message is a sentence: what is wrong, which value, and the way out. A refused gate, a wrong attempt or a
 dropped example is a value, not an error.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class LoopwiseError(Exception):
@@ -46,12 +56,48 @@ class StoreError(ExternalError):
     """The store is locked, corrupted, unwritable, or made by a newer version."""
 
 
+class UnstorableError(StoreError):
+    """A row that the database cannot hold: lone surrogates, NUL on Postgres, an object that is no JSON."""
+
+
 class EngineError(ExternalError):
     """The model's server is unreachable or answered with an error; ``status`` is its HTTP status, if any."""
 
     def __init__(self, message: str, status: int | None = None):
         super().__init__(message)
         self.status = status
+
+
+class GatewayError(ExternalError):
+    """What Client sent was not acknowledged. The message is the gateway's own sentence where it gave one; ``status`` is
+    HTTP's, ``param`` and ``code`` as in OpenAI's errors. ``unsent`` are the rows that were not acknowledged, with the
+    ids they were sent under: sending them again keeps each once."""
+
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        param: str | None = None,
+        code: str | None = None,
+        unsent: Sequence[Mapping[str, Any]] = (),
+    ):
+        super().__init__(message)
+        self.status = status
+        self.param = param
+        self.code = code
+        self.unsent = unsent
+
+
+class UnreachableError(GatewayError):
+    """No gateway answered in time: what was sent may or may not be kept."""
+
+
+class BusyError(GatewayError):
+    """The gateway could not take it now (429 or 5xx), nor at the last try."""
+
+
+class RefusedError(GatewayError):
+    """The gateway will not take it as it is (another 4xx): the message says what was expected."""
 
 
 class MissingExtraError(ExternalError):
