@@ -75,7 +75,7 @@ class OpenAIEngine:
             raise EngineError(unreachable(self._url, error)) from error
         if response.status != 200:
             raise EngineError(
-                f"The model's server at {self._url} refused with status {response.status}: {refusal(content)}",
+                f"The model's server at {self._url} refused with status {response.status}: {refused(content).message}",
                 response.status,
             )
         try:
@@ -96,15 +96,24 @@ def claimed_fingerprint(claim: str | None, model: str) -> str:
     return claim if claim and claim.startswith("sha256:") else f"upstream:{claim or model}"
 
 
-def refusal(content: bytes) -> str:
-    """What a server's error body says: OpenAI's ``error.message`` where it is there, else the body's beginning."""
+class Refused(BaseModel):
+    """What a server's error body says."""
+
+    message: str
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None  # vLLM repeats the status here
+
+
+def refused(content: bytes) -> Refused:
+    """OpenAI's ``error`` where it is there, else the body's beginning as the message."""
     try:
-        return _Refusal.model_validate_json(content).error.message
+        return _Refusal.model_validate_json(content).error
     except ValidationError:
-        return content[:_SHOWN].decode("utf-8", "replace") or "it gave no reason."
+        return Refused(message=content[:_SHOWN].decode("utf-8", "replace") or "it gave no reason.")
 
 
-def unreachable(url: str, error: Exception) -> str:
+def unreachable(url: str, error: Exception | str) -> str:
     """The one sentence that says that the model's server is not there."""
     return f"The model's server at {url} cannot be reached ({error}): start it, or correct [engine] url."
 
@@ -185,9 +194,5 @@ class _Answer(BaseModel):
     model: str | None = None
 
 
-class _Reason(BaseModel):
-    message: str
-
-
 class _Refusal(BaseModel):
-    error: _Reason
+    error: Refused

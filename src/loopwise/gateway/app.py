@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -10,17 +11,24 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from loopwise.config import GatewaySettings
+from loopwise.gateway.access import Access
+from loopwise.gateway.answer import answering
+from loopwise.gateway.brought import bring
 from loopwise.gateway.champion import Served
-from loopwise.gateway.chat import chat
+from loopwise.gateway.endpoints import ENDPOINTS
 from loopwise.gateway.errors import HANDLERS
 from loopwise.gateway.feedback import feedback
-from loopwise.gateway.guard import LoopbackGuard
 from loopwise.gateway.health import healthz, readyz
+from loopwise.gateway.keyring import Keyring
+from loopwise.gateway.limits import Limits
 from loopwise.gateway.metrics import Metrics
 from loopwise.gateway.models import models
 from loopwise.gateway.observer import Observer
 from loopwise.gateway.record import Recorder
+from loopwise.gateway.seen import Seen
 from loopwise.gateway.state import Gateway
+from loopwise.gateway.stored import STORED, stored_answer
+from loopwise.gateway.tensorzero import tensorzero_feedback
 from loopwise.gateway.upstream import Upstream, open_session
 from loopwise.page.routes import page_routes
 from loopwise.store import Store, meta
@@ -41,13 +49,15 @@ def create_app(
     Raises StoreError.
     """
     with store.writing() as conn:
-        pseudonym_key = meta.pseudonym_key(conn) if settings.pseudonyms else None
+        secret = meta.pseudonym_key(conn)
+    keyring = Keyring(store)
     metrics = Metrics(observers)
     observers = (metrics, *observers)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
-        writer = GroupWriter(store)
+        writer = GroupWriter(store, Seen(secret))
+        recorder = Recorder(store, writer, secret, settings.on_store_failure == "refuse", observers)
         async with open_session() as session:
             app.state.gateway = Gateway(
                 store=store,
@@ -56,23 +66,28 @@ def create_app(
                 aliases=aliases or {},
                 session=session,
                 writer=writer,
-                recorder=Recorder(writer, observers),
+                recorder=recorder,
                 served=Served(store),
-                pseudonym_key=pseudonym_key,
+                pseudonym_key=secret if settings.pseudonyms else None,
                 observers=observers,
             )
             yield
+        await keyring.close()
         writer.close()
+        for observer in observers:
+            await asyncio.to_thread(observer.close)
 
     routes = [
-        Route("/v1/chat/completions", chat, methods=["POST"]),
+        *(Route(f"/v1/{endpoint.path}", answering(endpoint), methods=["POST"]) for endpoint in ENDPOINTS),
+        *(Route(path, stored_answer, methods=methods) for path, methods in STORED),
         Route("/v1/models", models),
         Route("/v1/feedback", feedback, methods=["POST"]),
+        Route("/feedback", tensorzero_feedback, methods=["POST"]),
+        Route("/v1/exchanges", bring, methods=["POST"]),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics.endpoint),
         *page_routes(store),
     ]
-    return Starlette(
-        routes=routes, lifespan=lifespan, middleware=[Middleware(LoopbackGuard)], exception_handlers=HANDLERS
-    )
+    access = Middleware(Access, keyring=keyring, limits=Limits(settings.requests), origins=settings.origins)
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[access], exception_handlers=HANDLERS)

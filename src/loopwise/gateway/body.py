@@ -1,26 +1,30 @@
-"""Request bodies: read up to a limit, parsed strictly as UTF-8 JSON."""
+"""Request bodies: read up to a limit, parsed strictly as UTF-8 JSON that is not nested without end."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from starlette.requests import Request
 
 from loopwise.gateway.errors import ApiError
 
-LIMIT_BYTES = 1_000_000
+MOST_LEVELS = 100
 
 
-async def read_json(request: Request) -> Any:
-    """The JSON value of the body. Raises ApiError: 413 over 1 MB, 400 for what is no JSON."""
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > LIMIT_BYTES:
-            raise ApiError(413, "The request body is over 1 MB: send less at once.", code="body_too_large")
+async def read_json(request: Request, limit_mb: float) -> Any:
+    """The JSON value of the body. Raises ApiError: 413 over the limit, 400 for what is no JSON or nests too deeply."""
+    limit = int(limit_mb * 1_000_000)
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > limit:
+            sentence = f"The request body is over {limit_mb:g} MB: send less at once, or raise [gateway] body_mb."
+            raise ApiError(413, sentence, code="body_too_large")
+        pieces.append(piece)
     try:
-        return _parsed(bytes(content))
+        return _parsed(b"".join(pieces))
     except (ValueError, RecursionError) as error:
         raise ApiError(400, f"The request body is not JSON in UTF-8 ({error}): send a JSON document.") from error
 
@@ -29,7 +33,25 @@ def _parsed(content: bytes) -> Any:
     value = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
     if b"\\ud" in content or b"\\uD" in content:
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text: nothing can store it
+    if content.count(b"[") + content.count(b"{") > MOST_LEVELS and _levels(value) > MOST_LEVELS:
+        raise ValueError(f"it is nested over {MOST_LEVELS} levels deep")
     return value
+
+
+def _levels(value: Any) -> int:
+    """How deep containers are nested, without recursion; stops counting above the limit."""
+    levels, layer = 0, [value]
+    while layer and levels <= MOST_LEVELS:
+        containers = [item for item in layer if isinstance(item, list | dict)]
+        if not containers:
+            return levels
+        levels += 1
+        layer = [
+            child
+            for item in containers
+            for child in (cast(dict[str, Any], item).values() if isinstance(item, dict) else cast(list[Any], item))
+        ]
+    return levels
 
 
 def _refuse_constant(name: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from loopwise.errors import StoreError
+from loopwise.errors import StoreError, UnstorableError
 from loopwise.types import JsonObject
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
@@ -59,6 +59,8 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def on_store_error(_: Request, error: Exception) -> Response:
+    if isinstance(error, UnstorableError):  # the row's fault: it would fail again
+        return error_response(ApiError(400, str(error), code="unstorable"), {"x-loopwise-recorded": "false"})
     headers = {"x-loopwise-recorded": "false", "retry-after": str(RETRY_AFTER_S)}
     return error_response(ApiError(503, str(error), code="store_failed"), headers)
 

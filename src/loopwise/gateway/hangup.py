@@ -19,19 +19,30 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """The result of ``work``, which is canceled when the client hangs up first: then raises ClientGoneError.
 
     Wants the request's body to be read, so that the next message can only be the hang-up."""
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_gone(receive))
+    watch = _Watch(receive)
+    watching = asyncio.ensure_future(watch.run())
     try:
-        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientGoneError
-        return working.result()
+        return await work
+    except asyncio.CancelledError:
+        if watch.gone and watch.task.uncancel() == 0:
+            raise ClientGoneError from None
+        raise
     finally:
         watching.cancel()
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)  # ends only when the upstream connection is closed
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Cancels the task that made it when the client hangs up."""
+
+    def __init__(self, receive: Receive):
+        task = asyncio.current_task()
+        assert task is not None  # every request runs in a task
+        self.task = task
+        self.gone = False
+        self._receive = receive
+
+    async def run(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        self.task.cancel()

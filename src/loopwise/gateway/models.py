@@ -1,4 +1,4 @@
-"""``GET /v1/models``: the served alias, then the releases."""
+"""``GET /v1/models``: the served alias, the releases, then further models by alias."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from loopwise.types import JsonObject, Release
 
 
 async def models(request: Request) -> JSONResponse:
-    snapshot = await gateway_of(request).served.now()
-    champion = [_entry(ALIAS, snapshot.champion)] if snapshot.champion else []
-    return JSONResponse(
-        {"object": "list", "data": champion + [_entry(name, release) for name, release in snapshot.releases.items()]}
-    )
+    gateway = gateway_of(request)
+    snapshot = await gateway.served.now()
+    entries = [_entry(ALIAS, snapshot.champion)] if snapshot.champion else []
+    entries += [_entry(name, release) for name, release in snapshot.releases.items()]
+    entries += [_passed_on(alias, upstream.model) for alias, upstream in gateway.aliases.items()]
+    return JSONResponse({"object": "list", "data": entries})
 
 
 def _entry(name: str, release: Release) -> JsonObject:
@@ -28,3 +29,8 @@ def _entry(name: str, release: Release) -> JsonObject:
         "state": release.state,
         "system_fingerprint": release.fingerprint,
     }
+
+
+def _passed_on(alias: str, model: str) -> JsonObject:
+    """A model that is not ours: passed on and recorded, never trained."""
+    return {"id": alias, "object": "model", "created": 0, "owned_by": "upstream", "root": model}

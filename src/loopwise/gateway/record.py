@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
 from loopwise.errors import StoreError
 from loopwise.gateway.call import Call
+from loopwise.gateway.errors import ApiError
 from loopwise.gateway.observer import Observer
+from loopwise.gateway.seen import conversation
+from loopwise.store import Store, exchanges
+from loopwise.store.textless import textless_request, textless_response
 from loopwise.store.writer import GroupWriter
 from loopwise.types import Exchange, JsonObject
 
-# What is kept of a request and a response whose text must not be stored: an allow list, so that no unknown field leaks.
-_REQUEST_FIELDS = {
-    "model", "n", "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stream", "store",
-    "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty", "user", "safety_identifier",
-}  # fmt: skip
-_RESPONSE_FIELDS = {"id", "object", "created", "model", "system_fingerprint", "usage"}
+_REMEMBERED = 10_000  # answers whose server and id there need no look in the store that need no look in the store
 
 _log = logging.getLogger(__name__)
 
@@ -33,22 +33,26 @@ class Outcome:
     fingerprint: str = ""  # empty when no weights answered
     first_token_s: float | None = None
     error: str | None = None
+    upstream_id: str | None = None
 
 
-def exchange_of(call: Call, outcome: Outcome) -> Exchange:
+STOPPED = Outcome(503, error="the gateway was stopped before the answer ended")
+
+
+def exchange_of(call: Call, outcome: Outcome, secret: bytes) -> Exchange:
     """The record of a call, without its text where ``store`` was false."""
     request, response, error = call.request, outcome.response, outcome.error
-    if not call.keep_text:
-        request = _request_without_text(request)
-        response = _response_without_text(response) if response is not None else None
+    if not call.store:
+        request = textless_request(request)
+        response = textless_response(response) if response is not None else None
         error = f"status {outcome.status}" if error else None  # a server's refusal may quote the prompt
     return Exchange(
         id=call.id,
         at=call.at,
         model=call.model,
-        release=call.release.name,
+        release=call.target.release,
         fingerprint=outcome.fingerprint,
-        arm=call.arm,
+        arm=call.target.arm,
         propensity=1.0,
         request=request,
         response=response,
@@ -59,20 +63,33 @@ def exchange_of(call: Call, outcome: Outcome) -> Exchange:
         episode=call.episode,
         train=call.train,
         error=error,
+        endpoint=call.endpoint.name,
+        store=call.store,
+        upstream_id=outcome.upstream_id,
+        conversation=conversation(call, secret),
     )
 
 
 class Recorder:
-    """Puts exchanges on disk; ``healthy`` says whether the last one got there."""
+    """Puts exchanges on disk. ``healthy`` says whether the last one got there, ``refuses`` whether an answer that
+    cannot be recorded is refused."""
 
-    def __init__(self, writer: GroupWriter, observers: Sequence[Observer] = ()):
+    def __init__(self, store: Store, writer: GroupWriter, secret: bytes, refuses: bool, observers: Sequence[Observer]):
+        self._store = store
         self._writer = writer
+        self._secret = secret
         self._observers = observers
+        self._origins: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self.refuses = refuses
         self.healthy = True
 
     async def record(self, call: Call, outcome: Outcome) -> bool:
         """Waits until the exchange is on disk. False, with an alarm in the log, when the store fails."""
-        exchange = exchange_of(call, outcome)
+        exchange = exchange_of(call, outcome, self._secret)
+        if exchange.upstream_id:
+            self._origins[exchange.id] = (exchange.model, exchange.upstream_id)
+            if len(self._origins) > _REMEMBERED:
+                self._origins.popitem(last=False)
         try:
             await self._writer.write([exchange])
         except StoreError as error:
@@ -84,20 +101,27 @@ class Recorder:
             observer.exchanged(exchange, self.healthy)
         return self.healthy
 
+    def hand_over(self, call: Call, outcome: Outcome) -> None:
+        """Records without waiting: for a request that the server's end cuts off."""
+        try:
+            self._writer.hand_over([exchange_of(call, outcome, self._secret)])
+        except StoreError as error:
+            _log.error("ALARM: exchange %s is not recorded: %s", call.id, error)
 
-def recorded_header(recorded: bool) -> dict[str, str]:
-    return {"x-loopwise-recorded": str(recorded).lower()}
+    async def origin(self, exchange_id: str) -> tuple[str, str] | None:
+        """The model that was asked for, and what its server calls the answer. None for an exchange that is not known.
+        Raises StoreError."""
+        return self._origins.get(exchange_id) or await asyncio.to_thread(self._stored_origin, exchange_id)
+
+    def _stored_origin(self, exchange_id: str) -> tuple[str, str] | None:
+        with self._store.reading() as conn:
+            found = exchanges.upstream_id(conn, exchange_id)
+        return (found[0], found[1]) if found and found[1] else None
+
+    def refusal(self) -> ApiError:
+        sentence = "The answer cannot be recorded, and [gateway] on_store_failure refuses such answers: see /readyz."
+        return ApiError(503, sentence, code="not_recorded", headers={"retry-after": "5"})
 
 
-def _request_without_text(request: JsonObject) -> JsonObject:
-    kept = {key: value for key, value in request.items() if key in _REQUEST_FIELDS}
-    return {**kept, "messages": [{"role": message["role"]} for message in request["messages"]]}
-
-
-def _response_without_text(response: JsonObject) -> JsonObject:
-    kept = {key: value for key, value in response.items() if key in _RESPONSE_FIELDS}
-    choices = cast(list[Any], response.get("choices", []))
-    kept["choices"] = [
-        {"index": choice.get("index"), "finish_reason": choice.get("finish_reason")} for choice in choices
-    ]
-    return kept
+def exchange_headers(call: Call, recorded: bool) -> dict[str, str]:
+    return {"x-loopwise-exchange": call.id, "x-loopwise-recorded": "true" if recorded else "false"}

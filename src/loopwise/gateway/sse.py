@@ -1,97 +1,80 @@
-"""Server-sent events: read from a stream of bytes, and a stream of chat chunks put together to one answer.
+"""Server-sent events read from a stream of bytes, as WHATWG's HTML standard says in section 9.2.6.
 
-The format is WHATWG's (HTML, section 9.2), of which only ``data`` is used here.
+Comments and the fields ``id`` and ``retry`` are dropped: a model's answer is not resumed.
 """
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import AsyncIterator
-from typing import Any, cast
-
-from loopwise.types import JsonObject
+from dataclasses import dataclass
 
 DONE = b"[DONE]"
-LONGEST_EVENT_BYTES = 4_000_000
+LONGEST_EVENT_BYTES = 16_000_000
 
-_KEPT = {"id", "type", "role", "name", "object"}  # strings that are told once, not in pieces
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
 
 
-async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The data of each event, however the bytes were cut. Raises ValueError when an event has no end in sight."""
-    buffer = b""
+@dataclass(frozen=True)
+class Event:
+    """One event; ``kind`` is empty where the server named none."""
+
+    kind: str
+    data: bytes
+
+
+async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[Event]:
+    """The events, however the bytes were cut; one without a blank line at its end is dropped, as the standard says.
+
+    Raises ValueError when an event has no end in sight.
+    """
+    reader = _Reader()
     async for piece in pieces:
-        buffer = (buffer + piece).replace(b"\r\n", b"\n")
-        *whole, buffer = buffer.split(b"\n\n")
-        for event in whole:
-            if data := _data(event):
-                yield data
-        if len(buffer) > LONGEST_EVENT_BYTES:
-            raise ValueError(f"an event of over {LONGEST_EVENT_BYTES} bytes")
+        for event in reader.feed(piece):
+            yield event
 
 
-def _data(event: bytes) -> bytes:
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines)
-
-
-class Assembly:
-    """Puts the chunks of a streamed answer together to the object that an unstreamed answer would be."""
+class _Reader:
+    """Lines to events, over the borders of pieces."""
 
     def __init__(self) -> None:
-        self._fields: JsonObject = {}
-        self._choices: dict[int, JsonObject] = {}
-        self.first_token_at: float | None = None  # on the monotonic clock
+        self._rest = b""  # a line without its end
+        self._begun = False
+        self._after_cr = False
+        self._kind = b""
+        self._data: list[bytes] = []
+        self._size = 0
 
-    def add(self, chunk: JsonObject) -> None:
-        """Takes a chunk whose ``choices`` are objects with an object ``delta``."""
-        self._fields |= {key: value for key, value in chunk.items() if key != "choices" and value is not None}
-        choices: list[JsonObject] = chunk.get("choices") or []
-        for choice in choices:
-            found = self._choices.setdefault(choice.get("index", 0), {"message": {}, "finish_reason": None})
-            delta: JsonObject = choice.get("delta") or {}
-            if self.first_token_at is None and any(value for key, value in delta.items() if key != "role"):
-                self.first_token_at = time.perf_counter()
-            _merge(found["message"], delta)
-            rest = {key: value for key, value in choice.items() if key not in ("delta", "index")}
-            _merge(found, rest)
+    def feed(self, piece: bytes) -> list[Event]:
+        if self._after_cr and piece[:1] == b"\n":  # CR LF was cut in two
+            piece = piece[1:]
+            self._after_cr = False
+        if not piece:
+            return []
+        self._after_cr = piece.endswith(b"\r")
+        *lines, self._rest = _LINE_END.split(self._rest + piece)
+        if lines and not self._begun:
+            lines[0] = lines[0].removeprefix(_BOM)
+            self._begun = True
+        found = [event for line in lines if (event := self._line(line)) is not None]
+        if self._size + len(self._rest) > LONGEST_EVENT_BYTES:
+            raise ValueError(f"an event of over {LONGEST_EVENT_BYTES} bytes")
+        return found
 
-    @property
-    def complete(self) -> bool:
-        """Every choice that began has ended: what counts where a server leaves out ``[DONE]``."""
-        return bool(self._choices) and all(choice["finish_reason"] for choice in self._choices.values())
+    def _line(self, line: bytes) -> Event | None:
+        if not line:
+            return self._dispatched()
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+            self._size += len(value)
+        elif name == b"event":
+            self._kind = value.removeprefix(b" ")
+        return None
 
-    def response(self) -> JsonObject:
-        choices = [{"index": index, **choice} for index, choice in sorted(self._choices.items())]
-        return {**self._fields, "object": "chat.completion", "choices": choices}
-
-
-def _merge(into: JsonObject, delta: JsonObject) -> None:
-    """Adds a delta as OpenAI's clients do: text is joined, lists are extended or merged by their items' index."""
-    for key, value in delta.items():
-        known = into.get(key)
-        if value is None:
-            into.setdefault(key, None)
-        elif isinstance(value, str) and isinstance(known, str) and key not in _KEPT and key != "finish_reason":
-            into[key] = known + value
-        elif isinstance(value, dict) and isinstance(known, dict):
-            _merge(cast(JsonObject, known), cast(JsonObject, value))
-        elif isinstance(value, list):
-            into[key] = _merged_list(cast(list[Any], known or []), cast(list[Any], value))
-        else:
-            into[key] = value
-
-
-def _merged_list(known: list[Any], added: list[Any]) -> list[Any]:
-    for item in added:
-        place = _index(item)
-        same = [old for old in known if place is not None and _index(old) == place]
-        if same:
-            _merge(same[0], item)
-        else:
-            known.append(item)
-    return known
-
-
-def _index(item: Any) -> Any:
-    return cast(JsonObject, item).get("index") if isinstance(item, dict) else None
+    def _dispatched(self) -> Event | None:
+        kind, data = self._kind, self._data
+        self._kind, self._data, self._size = b"", [], 0
+        joined = b"\n".join(data)
+        return Event(kind.decode("utf-8", "replace"), joined) if joined else None

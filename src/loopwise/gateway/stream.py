@@ -1,143 +1,173 @@
-"""Streamed answers: passed on chunk by chunk, put together for the record, and completed only when that is on disk."""
+"""Streamed answers: passed on event by event, put together for the record, and completed only when that is on disk."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import cast
 
 import aiohttp
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from loopwise.gateway.call import Call
+from loopwise.gateway.endpoints import Assembly
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.hangup import ClientGoneError, unless_gone
-from loopwise.gateway.record import Outcome, recorded_header
-from loopwise.gateway.sse import DONE, Assembly, events
+from loopwise.gateway.record import STOPPED, Outcome, exchange_headers
+from loopwise.gateway.seen import CLIENT_GONE
+from loopwise.gateway.sse import DONE, Event, events
 from loopwise.gateway.state import Gateway
-from loopwise.gateway.upstream import Upstream, ask, broken, failures, proved_fingerprint
+from loopwise.gateway.upstream import Question, Upstream, ask, broken, failures
 from loopwise.types import JsonObject
 
 
-async def open_stream(gateway: Gateway, call: Call) -> StreamingResponse:
-    """The streamed answer, of which the first chunk is here and proved: what fails until then is a plain error.
+async def open_stream(gateway: Gateway, call: Call) -> tuple[StreamingResponse, None]:
+    """The streamed answer, of which the first event is here and proved: what fails until then is a plain error.
 
     Raises ApiError."""
-    response = await ask(gateway.session, gateway.upstream, call.forwarded)
-    assembly = Assembly()
-    pieces = _events(gateway.upstream, call, response, assembly)
+    body = json.dumps(call.forwarded).encode()
+    question = Question("POST", call.endpoint.path, body, {"accept": "text/event-stream", **call.headers}, streams=True)
+    upstream = call.target.upstream
+    response = await ask(gateway.session, upstream, question)
+    stream = _Stream(call, response)
     try:
-        first = await anext(pieces)
+        if response.content_type != "text/event-stream":
+            raise broken(upstream, f"answered with {response.content_type!r} where a stream was asked for")
+        first = await anext(stream.pieces)
     except (ApiError, asyncio.CancelledError):
         response.close()
         raise
-    return _Relay(gateway, call, response, assembly, (first, pieces))
+    return _Relay(gateway, stream, first), None
+
+
+class _Stream:
+    """The upstream's events under our id, model and fingerprint; ``last`` is held back until the record is on disk."""
+
+    def __init__(self, call: Call, response: aiohttp.ClientResponse):
+        assert call.endpoint.assembly is not None  # else it would not stream
+        self.call = call
+        self.response = response
+        self.assembly: Assembly = call.endpoint.assembly()
+        self.upstream_id: str | None = None
+        self.fingerprint = ""
+        self.last = b""
+        self._typed = False
+        self.pieces = self._read()
+
+    async def _read(self) -> AsyncIterator[bytes]:
+        """Raises ApiError where the events stop or lie."""
+        upstream = self.call.target.upstream
+        with failures(upstream):
+            try:
+                async for event in events(self.response.content.iter_any()):
+                    if event.data == DONE:
+                        self.last = b"data: [DONE]\n\n"
+                        break
+                    piece = self._passed_on(event, upstream)
+                    if self.assembly.complete and event.kind:  # a typed stream ends with its last event, not with DONE
+                        self.last = piece
+                        break
+                    yield piece
+            except ValueError as error:
+                raise broken(upstream, f"sent {error}") from error
+        if not self.fingerprint:
+            raise broken(upstream, "answered with an empty stream")
+        if not self.last and not self.assembly.complete:
+            raise broken(upstream, "stopped in the middle of its answer")
+        self.last = self.last or b"data: [DONE]\n\n"
+
+    def _passed_on(self, event: Event, upstream: Upstream) -> bytes:
+        chunk = _parsed(event.data, self.call, upstream)
+        whole = chunk.get("response", chunk)  # a typed event holds the answer that it tells of
+        claim = whole.get("system_fingerprint")
+        if not self.fingerprint or (claim and self.call.target.proof):
+            self.fingerprint = self.call.target.fingerprint(claim, whole.get("model"))
+        if "id" in whole:
+            self.upstream_id = self.upstream_id or whole["id"]
+            whole["id"] = self.call.id
+        if "model" in whole or not event.kind:
+            whole["model"] = self.call.model
+            whole["system_fingerprint"] = self.fingerprint
+        self._typed = bool(event.kind)
+        piece = _event(chunk, event.kind)
+        self.assembly.add(chunk)
+        return piece
+
+    def error(self, error: ApiError) -> bytes:
+        """The last event of a stream that failed, in the manner of its call."""
+        told = error.body()
+        return _event({"type": "error", **told["error"], **told}, "error") if self._typed else _event(told)
+
+    def outcome(self, status: int, error: str | None) -> Outcome:
+        began = self.assembly.first_token_at
+        first_token_s = None if began is None else began - self.call.started
+        response = self.assembly.response()
+        return Outcome(status, response, self.fingerprint, first_token_s, error, self.upstream_id)
 
 
 class _Relay(StreamingResponse):
     """Sends the events as they come. A failure after the first is an event with OpenAI's error object, and no [DONE].
 
     The header ``x-loopwise-recorded`` goes out before the exchange can be recorded, so it says whether the store works;
-    should it fail afterwards, the comment ``: x-loopwise-recorded: false`` precedes ``[DONE]``.
+    should it fail afterwards, the comment ``: x-loopwise-recorded: false`` precedes the last event, or an error
+    replaces it where such answers are refused.
     """
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        call: Call,
-        response: aiohttp.ClientResponse,
-        assembly: Assembly,
-        pieces: tuple[bytes, AsyncIterator[bytes]],
-    ):
-        headers = {"cache-control": "no-cache", **recorded_header(gateway.recorder.healthy)}
-        super().__init__(self._relayed(*pieces), media_type="text/event-stream", headers=headers)
-        self._gateway = gateway
-        self._call = call
-        self._response = response
-        self._assembly = assembly
+    def __init__(self, gateway: Gateway, stream: _Stream, first: bytes):
+        self._recorder = gateway.recorder
+        self._stream = stream
+        headers = {"cache-control": "no-cache", **exchange_headers(stream.call, gateway.recorder.healthy)}
+        super().__init__(self._relayed(first), media_type="text/event-stream", headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await unless_gone(receive, self.stream_response(send))
         except ClientGoneError:
-            await self._record(499, "the client hung up in the middle of the answer")
+            await self._record(CLIENT_GONE, "the client hung up in the middle of the answer")
+        except asyncio.CancelledError:
+            self._recorder.hand_over(self._stream.call, self._stream.outcome(STOPPED.status, STOPPED.error))
+            raise
         finally:
-            self._response.close()
+            self._stream.response.close()
 
-    async def _relayed(self, first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        last = b"data: [DONE]\n\n"
+    async def _relayed(self, first: bytes) -> AsyncIterator[bytes]:
         status, failure = 200, None
         try:
             yield first
-            async for event in rest:
-                yield event
+            async for piece in self._stream.pieces:
+                yield piece
+            last = self._stream.last
         except ApiError as error:
-            last = _event(error.body())
-            status, failure = error.status, error.message
+            status, failure, last = error.status, error.message, self._stream.error(error)
         if not await self._record(status, failure):
+            if self._recorder.refuses and failure is None:
+                last = self._stream.error(self._recorder.refusal())
             yield b": x-loopwise-recorded: false\n\n"
         yield last
 
     async def _record(self, status: int, failure: str | None) -> bool:
-        response = self._assembly.response()
-        began = self._assembly.first_token_at
-        first_token_s = None if began is None else began - self._call.started
-        outcome = Outcome(status, response, response["system_fingerprint"], first_token_s, failure)
-        return await self._gateway.recorder.record(self._call, outcome)
+        return await self._recorder.record(self._stream.call, self._stream.outcome(status, failure))
 
 
-async def _events(
-    upstream: Upstream, call: Call, response: aiohttp.ClientResponse, assembly: Assembly
-) -> AsyncIterator[bytes]:
-    """The upstream's events under our id, model and fingerprint. Raises ApiError where they stop or lie."""
-    fingerprint = None
-    with failures(upstream):
-        try:
-            async for data in events(response.content.iter_any()):
-                if data == DONE:
-                    break
-                chunk = _chunk(data, upstream)
-                claim = chunk.get("system_fingerprint")
-                if fingerprint is None or (claim and upstream.kind == "embedded"):
-                    fingerprint = proved_fingerprint(upstream, call.release, claim, chunk.get("model"))
-                chunk |= {"id": call.id, "model": call.model, "system_fingerprint": fingerprint}
-                event = _event(chunk)
-                assembly.add(chunk)
-                yield event
-            else:
-                if not assembly.complete:
-                    raise broken(upstream, "stopped in the middle of its answer")
-        except ValueError as error:
-            raise broken(upstream, f"sent {error}") from error
-    if fingerprint is None:
-        raise broken(upstream, "answered with an empty stream")
-
-
-def _chunk(data: bytes, upstream: Upstream) -> JsonObject:
+def _parsed(data: bytes, call: Call, upstream: Upstream) -> JsonObject:
     try:
         chunk = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise broken(upstream, "sent a chunk that is not JSON") from error
-    if isinstance(chunk, dict) and "error" in chunk:
-        told = cast(JsonObject, chunk)["error"]
+    if not isinstance(chunk, dict):
+        raise broken(upstream, "sent a chunk that is not in OpenAI's form")
+    found = cast(JsonObject, chunk)
+    if found.get("error") is not None or found.get("type") == "error":
+        told = found.get("error", found)
         message = cast(JsonObject, told).get("message") if isinstance(told, dict) else told
         raise ApiError(502, f"The model's server failed in the middle of its answer: {message}", code="upstream_broken")
-    if not isinstance(chunk, dict) or not _is_chunk(cast(JsonObject, chunk)):
+    if not call.endpoint.is_chunk(found):
         raise broken(upstream, "sent a chunk that is not in OpenAI's form")
-    return cast(JsonObject, chunk)
+    return found
 
 
-def _is_chunk(chunk: JsonObject) -> bool:
-    choices: Any = chunk.get("choices") or []
-    return isinstance(choices, list) and all(
-        isinstance(choice, dict)
-        and isinstance(choice.get("index", 0), int)  # pyright: ignore[reportUnknownMemberType]
-        and isinstance(choice.get("delta") or {}, dict)  # pyright: ignore[reportUnknownMemberType]
-        for choice in cast(list[Any], choices)
-    )
-
-
-def _event(value: JsonObject) -> bytes:
-    return b"data: " + json.dumps(value).encode() + b"\n\n"
+def _event(value: JsonObject, kind: str = "") -> bytes:
+    head = f"event: {kind}\n".encode() if kind else b""
+    return head + b"data: " + json.dumps(value).encode() + b"\n\n"

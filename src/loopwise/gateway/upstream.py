@@ -1,34 +1,47 @@
-"""Where the model answers, and the pooled connections to it."""
+"""Where the model answers, the pooled connections to it, and what is tried again.
+
+A request is repeated only where the server cannot have begun it: when no connection came about, or when it refused with
+429 or 503. Between tries it waits as long as the server's ``Retry-After`` says, or a random time up to a bound that
+doubles ("full jitter", Brooker 2015).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import asyncio
+import random
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import aiohttp
 
-from loopwise.engine.openai import claimed_fingerprint, endpoint, refusal, unreachable
+from loopwise.engine.openai import endpoint, refused, unreachable
 from loopwise.gateway.errors import ApiError
-from loopwise.types import JsonObject, Release
 
 # Shorter than the 5 s after which uvicorn, and so vLLM, closes an idle connection: a request that meets the closing
 # could not be repeated safely.
 _IDLE_S = 4.0
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 8.0
+_LARGEST_ANSWER_BYTES = 64_000_000
+_NOT_BEGUN = (429, 503)
+_UNCONNECTED = "upstream_unreachable"
+_PASSED_BACK = ("retry-after", "retry-after-ms", "x-request-id")
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """The model's server. ``embedded``: ours, which serves each release under its name and proves its weights.
-    ``openai``: any other, which is asked for ``model``."""
+    """A model's server. ``embedded``: ours, which serves each release under its name and proves its weights.
+    ``openai``: any other, which is asked for ``model``. ``first_token_s`` bounds the wait for a stream's first event
+    and between events."""
 
     url: str
     api_key: str | None
     kind: Literal["embedded", "openai"]
     model: str
     connect_s: float = 5.0
-    first_token_s: float = 120.0  # of a stream: until the first event, and between events
+    first_token_s: float = 120.0
     total_s: float = 600.0
     retries: int = 2
 
@@ -36,31 +49,95 @@ class Upstream:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
+    def timeout(self, streams: bool) -> aiohttp.ClientTimeout:
+        """A whole answer may be silent for as long as it takes in all."""
+        silence_s = self.first_token_s if streams else None
+        return aiohttp.ClientTimeout(total=self.total_s, sock_connect=self.connect_s, sock_read=silence_s)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is sent to a server: the body is JSON."""
+
+    method: str
+    path: str  # under /v1
+    body: bytes | None
+    headers: Mapping[str, str]
+    streams: bool = False
+
 
 def open_session() -> aiohttp.ClientSession:
     """A session that lives as long as the gateway; wants a running event loop."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S), cookie_jar=aiohttp.DummyCookieJar()
     )
 
 
-async def ask(session: aiohttp.ClientSession, upstream: Upstream, body: JsonObject) -> aiohttp.ClientResponse:
-    """The answer to a chat request, its body not yet read; whoever takes it closes it.
+async def ask(session: aiohttp.ClientSession, upstream: Upstream, question: Question) -> aiohttp.ClientResponse:
+    """The successful answer, its body not yet read; whoever takes it closes it.
 
-    Raises ApiError: 502 or 504 where the server fails, its own status and words where it refuses the request.
+    Raises ApiError: 502 or 504 where the server cannot be used, its own status and words where it refuses.
     """
-    with failures(upstream):
-        # no redirects: addresses come from the settings alone
-        response = await session.post(
-            endpoint(upstream.url, "chat/completions"), json=body, headers=upstream.headers, allow_redirects=False
-        )
-        if response.status == 200:
-            return response
-        async with response:
-            content = await response.read()
-    sentence = f"The model's server refused with status {response.status}: {refusal(content)}"
-    raise ApiError(response.status if 400 <= response.status < 500 else 502, sentence, code="upstream_refused")
+    tries = 0
+    while True:
+        try:
+            with failures(upstream):
+                response = await _sent(session, upstream, question)
+                if 200 <= response.status < 300:
+                    return response
+                async with response:
+                    raise _refusal(upstream, response, await read_whole(upstream, response))
+        except ApiError as error:
+            pause_s = _pause_s(error, tries) if tries < upstream.retries else None
+            if pause_s is None:
+                raise
+        tries += 1
+        await asyncio.sleep(pause_s)
+
+
+async def _sent(session: aiohttp.ClientSession, upstream: Upstream, question: Question) -> aiohttp.ClientResponse:
+    return await session.request(
+        question.method,
+        endpoint(upstream.url, question.path),
+        data=question.body,
+        headers={"content-type": "application/json", **question.headers, **upstream.headers},
+        timeout=upstream.timeout(question.streams),
+        allow_redirects=False,  # addresses come from the settings alone
+    )
+
+
+async def read_whole(upstream: Upstream, response: aiohttp.ClientResponse) -> bytes:
+    """The body. Raises ApiError 502 when it is larger than any answer."""
+    if response.content_length is not None and response.content_length <= _LARGEST_ANSWER_BYTES:
+        return await response.read()
+    content = bytearray()
+    async for piece in response.content.iter_any():
+        content += piece
+        if len(content) > _LARGEST_ANSWER_BYTES:
+            response.close()
+            raise broken(upstream, f"sent an answer of over {_LARGEST_ANSWER_BYTES:,} bytes")
+    return bytes(content)
+
+
+def _refusal(upstream: Upstream, response: aiohttp.ClientResponse, content: bytes) -> ApiError:
+    told = refused(content)
+    sentence = f"The model's server refused with status {response.status}: {told.message}"
+    if upstream.api_key:
+        sentence = sentence.replace(upstream.api_key, "[the server's key]")
+    headers = {name: response.headers[name] for name in _PASSED_BACK if name in response.headers}
+    code = told.code if isinstance(told.code, str) else "upstream_refused"
+    status = response.status if response.status >= 400 else 502
+    return ApiError(status, sentence, told.param, code, told.type, headers)
+
+
+def _pause_s(error: ApiError, tries: int) -> float | None:
+    """How long to wait before the next try; None where another try would not be safe, or not be soon."""
+    if error.code != _UNCONNECTED and error.status not in _NOT_BEGUN:
+        return None
+    asked = error.headers.get("retry-after", "")
+    if asked.replace(".", "", 1).isdigit():
+        return float(asked) if float(asked) <= _LONGEST_PAUSE_S else None
+    return random.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**tries))
 
 
 @contextmanager
@@ -68,33 +145,24 @@ def failures(upstream: Upstream) -> Generator[None]:
     """Names the ways in which a connection to the model's server fails."""
     try:
         yield
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        why = error if isinstance(error, aiohttp.ClientConnectorError) else f"no connection in {upstream.connect_s:g} s"
+        raise ApiError(502, unreachable(upstream.url, why), code=_UNCONNECTED) from error
+    except aiohttp.SocketTimeoutError as error:
+        raise _late(upstream, f"sent nothing for {upstream.first_token_s:g} s", "first_token_s") from error
     except TimeoutError as error:  # before ClientError, which aiohttp's timeouts are, too
-        sentence = f"The model's server at {upstream.url} did not answer in time: see whether it is overloaded."
-        raise ApiError(504, sentence, code="upstream_timeout") from error
+        raise _late(upstream, f"did not end its answer within {upstream.total_s:g} s", "total_s") from error
     except aiohttp.ClientPayloadError as error:
         raise broken(upstream, "stopped in the middle of its answer") from error
     except aiohttp.ClientError as error:
-        raise ApiError(502, unreachable(upstream.url, error), code="upstream_unreachable") from error
+        raise broken(upstream, f"broke the connection ({type(error).__name__})") from error
+
+
+def _late(upstream: Upstream, what: str, setting: str) -> ApiError:
+    sentence = f"The model's server at {upstream.url} {what}: see whether it is overloaded, or raise {setting}."
+    return ApiError(504, sentence, code="upstream_timeout")
 
 
 def broken(upstream: Upstream, what: str) -> ApiError:
     """The server answered, but not with a whole answer in OpenAI's form."""
     return ApiError(502, f"The model's server at {upstream.url} {what}: see its log.", code="upstream_broken")
-
-
-def proved_fingerprint(upstream: Upstream, release: Release, claim: Any, model: Any) -> str:
-    """The fingerprint of the weights that answered.
-
-    Raises ApiError 502 when our own engine does not prove that they are the release's: stale weights would otherwise
-    answer in silence. Another server's claim is marked as one.
-    """
-    if upstream.kind == "openai":
-        return claimed_fingerprint(str(claim) if claim else None, str(model or upstream.model))
-    if claim != release.fingerprint:
-        raise ApiError(
-            502,
-            f"The engine answered for {release.name!r} with the weights {claim!r}, but the release is "
-            f"{release.fingerprint!r}: the answer is withheld; restart the engine.",
-            code="wrong_weights",
-        )
-    return release.fingerprint

@@ -44,10 +44,11 @@ class GroupWriter:
     with them.
     """
 
-    def __init__(self, store: Store, seen: Seen | None = None, most_rows: int = 20_000):
+    def __init__(self, store: Store, seen: Seen | None = None, most_rows: int = 20_000, patience_s: float = 10.0):
         self._store = store
         self._seen = seen
         self._most_rows = most_rows
+        self._patience_s = patience_s
         self._waiting_rows = 0
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
@@ -61,8 +62,19 @@ class GroupWriter:
 
     async def write(self, rows: Rows) -> frozenset[str]:
         """Returns when ``rows`` are on disk, with the ids of those exchanges that feedback among them names and the
-        store has. They are written even when whoever waits goes away. Raises StoreError; at once when too much waits.
+        store has. They are written even when whoever waits goes away.
+
+        Raises StoreError: at once when too much waits, and when the store has not answered within ``patience_s``.
         """
+        written = self.hand_over(rows)
+        try:
+            return await asyncio.wait_for(asyncio.shield(written), self._patience_s)
+        except TimeoutError as error:
+            sentence = f"The store has not written for {self._patience_s:g} s: see whether its disk still answers."
+            raise StoreError(sentence) from error
+
+    def hand_over(self, rows: Rows) -> asyncio.Future[frozenset[str]]:
+        """As ``write``, without waiting. Raises StoreError when too much waits; wants a running event loop."""
         with self._lock:
             if self._waiting_rows + len(rows) > self._most_rows:
                 raise StoreError(
@@ -71,9 +83,10 @@ class GroupWriter:
                 )
             self._waiting_rows += len(rows)
         loop = asyncio.get_running_loop()
-        unit = _Unit(rows, loop, loop.create_future())
-        self._queue.put(unit)
-        return await asyncio.shield(unit.written)
+        written: asyncio.Future[frozenset[str]] = loop.create_future()
+        written.add_done_callback(_note)
+        self._queue.put(_Unit(rows, loop, written))
+        return written
 
     def close(self) -> None:
         """Writes what waits, then stops."""
@@ -145,3 +158,9 @@ def _end(futures: Sequence[asyncio.Future[frozenset[str]]], result: frozenset[st
             future.set_exception(result)
         else:
             future.set_result(result)
+
+
+def _note(written: asyncio.Future[frozenset[str]]) -> None:
+    """Takes note of an error that nobody waits for any more, which asyncio would otherwise report as forgotten."""
+    if not written.cancelled():
+        written.exception()

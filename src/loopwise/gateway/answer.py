@@ -1,0 +1,94 @@
+"""``POST /v1/chat/completions`` and its siblings: passes the request on, records the exchange, completes the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from loopwise.gateway.body import read_json
+from loopwise.gateway.call import Call, Routes, parse_call
+from loopwise.gateway.endpoints import Endpoint
+from loopwise.gateway.errors import ApiError, error_response
+from loopwise.gateway.hangup import ClientGoneError, unless_gone
+from loopwise.gateway.record import STOPPED, Outcome, exchange_headers
+from loopwise.gateway.seen import CLIENT_GONE
+from loopwise.gateway.state import Gateway, gateway_of
+from loopwise.gateway.stream import open_stream
+from loopwise.gateway.upstream import Question, Upstream, ask, broken, failures, read_whole
+from loopwise.types import JsonObject
+
+
+def answering(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """The route of one of OpenAI's calls. The answer's ``id`` is the exchange's."""
+    return partial(_answered, endpoint)
+
+
+async def _answered(endpoint: Endpoint, request: Request) -> Response:
+    gateway = gateway_of(request)
+    body = await read_json(request, gateway.settings.body_mb)
+    snapshot = await gateway.served.now()
+    routes = Routes(gateway.upstream, gateway.aliases, snapshot)
+    call = parse_call(endpoint, body, request.headers, routes, gateway.pseudonym_key)
+    call = await _with_upstream_id(call, gateway)
+    work = open_stream(gateway, call) if call.streams else _whole(gateway, call)
+    try:
+        response, outcome = await unless_gone(request.receive, work)
+    except ClientGoneError:
+        outcome = Outcome(CLIENT_GONE, error="the client hung up before the answer")
+        response = Response(status_code=CLIENT_GONE)
+    except ApiError as error:
+        outcome = Outcome(error.status, error=error.message)
+        response = error_response(error)
+    except asyncio.CancelledError:
+        gateway.recorder.hand_over(call, STOPPED)
+        raise
+    if outcome is None:  # a stream, which records itself when it ends
+        return response
+    recorded = await gateway.recorder.record(call, outcome)
+    if not recorded and gateway.recorder.refuses and outcome.status < 400:
+        response = error_response(gateway.recorder.refusal())
+    response.headers.update(exchange_headers(call, recorded))
+    return response
+
+
+async def _with_upstream_id(call: Call, gateway: Gateway) -> Call:
+    """The call with the name that its server gave to the earlier answer it goes on from."""
+    previous = call.forwarded.get("previous_response_id")
+    if not isinstance(previous, str):
+        return call
+    _, theirs = await gateway.recorder.origin(previous) or ("", previous)
+    return replace(call, forwarded={**call.forwarded, "previous_response_id": theirs})
+
+
+async def _whole(gateway: Gateway, call: Call) -> tuple[Response, Outcome]:
+    upstream = call.target.upstream
+    question = Question("POST", call.endpoint.path, json.dumps(call.forwarded).encode(), call.headers)
+    with failures(upstream):
+        async with await ask(gateway.session, upstream, question) as response:
+            content = await read_whole(upstream, response)
+    answer = _parsed(content, call, upstream)
+    upstream_id = answer.get("id")
+    claim = answer.get("system_fingerprint")
+    fingerprint = call.target.fingerprint(claim, answer.get("model"))
+    answer |= {"model": call.model, "system_fingerprint": fingerprint}
+    if "id" in answer:
+        answer["id"] = call.id
+    outcome = Outcome(200, call.endpoint.recorded(answer), fingerprint, upstream_id=upstream_id)
+    return Response(json.dumps(answer), media_type="application/json"), outcome
+
+
+def _parsed(content: bytes, call: Call, upstream: Upstream) -> JsonObject:
+    try:
+        answer = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise broken(upstream, "answered with something that is not JSON") from error
+    if not isinstance(answer, dict) or not call.endpoint.is_answer(cast(JsonObject, answer)):
+        raise broken(upstream, f"answered with JSON that is no answer to /v1/{call.endpoint.path}")
+    return cast(JsonObject, answer)

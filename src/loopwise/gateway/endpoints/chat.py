@@ -1,0 +1,25 @@
+"""``POST /v1/chat/completions``."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from loopwise.gateway.endpoints.choices import ChoicesAssembly, has_choices, is_chunk
+from loopwise.gateway.endpoints.endpoint import Endpoint, checked_messages, whole
+from loopwise.types import JsonObject
+
+
+def _check(request: JsonObject) -> None:
+    checked_messages(request.get("messages"), "messages")
+
+
+CHAT = Endpoint(
+    name="chat.completions",
+    path="chat/completions",
+    check=_check,
+    is_answer=has_choices,
+    is_chunk=is_chunk,
+    assembly=partial(ChoicesAssembly, "chat.completion"),
+    embedded=True,
+    recorded=whole,
+)

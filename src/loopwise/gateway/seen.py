@@ -1,0 +1,124 @@
+"""What use itself shows, kept as it is seen; what it means is decided later, in ``signals/``.
+
+Three things can be seen from exchanges alone: a client that hung up, the same conversation asked again, and the next
+turn of a person. All are implicit feedback on the earlier exchange, and name in their metadata what was seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from loopwise.gateway.call import Call
+from loopwise.gateway.endpoints.endpoint import objects
+from loopwise.store import exchanges
+from loopwise.types import Exchange, Feedback, FeedbackKind, JsonObject
+
+CLIENT_GONE = 499  # nginx's number for a client that hung up
+
+
+def conversation(call: Call, secret: bytes) -> int | None:
+    """The keyed hash by which the same conversation of the same person is known again. None for people who are not
+    named (two strangers may ask the same), and where text is not to be kept."""
+    if not call.store or call.endpoint.name != "chat.completions" or not (call.user or call.episode):
+        return None
+    return _hash(call.user or call.episode or "", call.request["messages"], secret)
+
+
+class Seen:
+    """Asked by the writer, within the transaction that adds exchanges, what follows from them."""
+
+    def __init__(self, secret: bytes):
+        self._secret = secret
+
+    def __call__(self, conn: Connection, new: Sequence[Exchange]) -> list[Feedback]:
+        """The implicit feedback that ``new``, which are not stored yet, give on themselves and on earlier ones."""
+        before = {row.id: self._before(row) for row in new}
+        hashes = {h for row in new for h in (row.conversation, before[row.id]) if h is not None}
+        episodes = {row.episode for row in new if row.episode and row.endpoint != "embeddings"}
+        by_hash = exchanges.latest_of_conversations(conn, hashes)
+        by_episode = exchanges.latest_of_episodes(conn, episodes)
+        found: list[Feedback] = []
+        for row in new:
+            if row.status == CLIENT_GONE:
+                found.append(_event("abandon", row.id, row, True, {"seen": "hang-up", "after_s": row.latency_s}))
+            found += self._about_earlier(row, before[row.id], by_hash, by_episode)
+            if row.conversation is not None:
+                by_hash[row.conversation] = (row.id, row.at)
+            if row.episode in episodes:
+                by_episode[row.episode] = (row.id, row.at)
+        return found
+
+    def _about_earlier(
+        self,
+        row: Exchange,
+        before: int | None,
+        by_hash: dict[int, tuple[str, float]],
+        by_episode: dict[str, tuple[str, float]],
+    ) -> list[Feedback]:
+        if row.conversation is not None and row.conversation in by_hash:
+            earlier, at = by_hash[row.conversation]
+            return [_event("regenerate", earlier, row, True, _relation("the same conversation again", row, at))]
+        text = last_words(row.request)
+        if text is None:
+            return []
+        if before is not None and before in by_hash:
+            earlier, at = by_hash[before]
+            return [_event("follow_up", earlier, row, text, _relation("the conversation's next turn", row, at))]
+        if row.episode in by_episode:
+            earlier, at = by_episode[row.episode]
+            return [_event("follow_up", earlier, row, text, _relation("the episode's next turn", row, at))]
+        return []
+
+    def _before(self, row: Exchange) -> int | None:
+        """The hash of the conversation as it was when its last answer was asked for."""
+        if row.conversation is None:
+            return None
+        messages: list[JsonObject] = row.request["messages"]
+        answered = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+        if not answered or answered[-1] == 0:
+            return None
+        return _hash(row.user or row.episode or "", messages[: answered[-1]], self._secret)
+
+
+def last_words(request: JsonObject) -> str | None:
+    """What the person said last; None where the last word is not a person's (a tool's result, say)."""
+    said: Any = request.get("messages", request.get("input"))
+    if isinstance(said, str):
+        return said or None
+    if not objects(said) or not said or said[-1].get("role") != "user":
+        return None
+    content: Any = said[-1].get("content")
+    if isinstance(content, str):
+        return content or None
+    parts = content if objects(content) else []
+    return "\n".join(part["text"] for part in parts if isinstance(part.get("text"), str)) or None
+
+
+def _event(kind: FeedbackKind, about: str, by: Exchange, value: Any, metadata: JsonObject) -> Feedback:
+    """Its id follows from what was seen, so that an exchange that is written twice is seen once. Words of an exchange
+    that must not be trained on, or whose text is not kept, are not repeated in what is."""
+    return Feedback(
+        id=f"seen_{kind}_{by.id}",
+        at=by.at,
+        kind=kind,
+        value=value if value is True or (by.train and by.store) else None,
+        exchange_id=about,
+        episode_id=by.episode,
+        source="implicit",
+        user=by.user,
+        metadata=metadata,
+    )
+
+
+def _relation(what: str, row: Exchange, earlier_at: float) -> JsonObject:
+    return {"seen": what, "by": row.id, "after_s": row.at - earlier_at}
+
+
+def _hash(who: str, messages: Sequence[JsonObject], secret: bytes) -> int:
+    text = json.dumps([who, messages], sort_keys=True).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=secret).digest(), "big", signed=True)
