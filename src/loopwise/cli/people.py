@@ -12,7 +12,7 @@ import typer
 from loopwise.cli.options import HERE, Dir, Json
 from loopwise.cli.output import emit, table
 from loopwise.cli.progress import shown
-from loopwise.cli.project import Project, opened, verifier_pool
+from loopwise.cli.project import Project, gateway_url, opened, verifier_pool
 from loopwise.errors import UsageError
 from loopwise.types import JsonObject, Progress
 
@@ -31,8 +31,7 @@ def simulate(
     """Lets simulated people with known truth use a running gateway. Example: loopwise simulate --people 40
     --events 400"""
     with opened(dir) as project, shown(json) as progress, verifier_pool() as pool:
-        gateway = project.settings.gateway
-        address = url or f"http://{gateway.host}:{gateway.port}"
+        address = url or gateway_url(project.settings.gateway)
         chosen = int(time.time()) if seed is None else seed
         counts = simulated(project, pool, address, (people, events, chosen), progress)
     rows = [(name, value) for name, value in counts.items() if not isinstance(value, dict)]

@@ -137,9 +137,15 @@ def verifier_pool() -> Generator[VerifierPool]:
         yield pool
 
 
+def gateway_url(settings: config.GatewaySettings) -> str:
+    """Where programs on this machine reach the gateway, also when it listens on every address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
 def refuse_busy_port(host: str, port: int, key: str) -> None:
     """Raises ExternalError when the port is taken, before anything is started."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

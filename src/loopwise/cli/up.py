@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import ExitStack
+from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 from loopwise import config
 from loopwise.cli.options import HERE, Dir
 from loopwise.cli.output import emit
-from loopwise.cli.project import Project, api_key, opened, refuse_busy_port
+from loopwise.cli.project import Project, api_key, gateway_url, opened, refuse_busy_port
 from loopwise.compute.parent import exit_with_parent
 from loopwise.errors import ExternalError, LoopwiseError, UsageError
 
@@ -59,6 +60,7 @@ def _gateway(project: Project) -> None:
     from loopwise.gateway.server import serve
     from loopwise.gateway.traceparent import TraceParent
     from loopwise.gateway.upstream import Upstream
+    from loopwise.store.keys import may_serve_others
 
     settings = project.settings
     engine = settings.engine
@@ -75,7 +77,9 @@ def _gateway(project: Project) -> None:
     app = create_app(project.store, served, aliases, settings.gateway, [told] if told else [])
     if told:
         app.add_middleware(TraceParent)
-    serve(app, settings.gateway.host, settings.gateway.port)
+    with project.store.reading() as conn:
+        keys = may_serve_others(conn)
+    serve(app, settings.gateway, keys)
 
 
 def _telemetry(settings: config.TelemetrySettings, url: str, aliases: dict[str, str]) -> Telemetry | None:
@@ -112,6 +116,8 @@ def _supervise(project: Project) -> None:
     from loopwise.compute.services import Service
 
     settings = project.settings
+    if settings.telemetry.otlp_url:
+        import_module("loopwise.gateway.otlp")  # a missing extra is told here, not in the gateway's log
     refuse_busy_port(settings.gateway.host, settings.gateway.port, "[gateway] port")
     stop = _stop_event()
     logs = project.dir / "logs"
@@ -125,7 +131,7 @@ def _supervise(project: Project) -> None:
             service = Service(name, ["up", "--only", name, "--dir", str(project.dir)], logs / f"{name}.log")
             stack.callback(service.stop)
             services.append(service)
-        url = f"http://{settings.gateway.host}:{settings.gateway.port}"
+        url = gateway_url(settings.gateway)
         services[names.index("gateway")].wait_ready(f"{url}/healthz")
         emit({}, False, f"Loopwise serves {project.champion().name}.\n  page  {url}/\n  API   {url}/v1\n  logs  {logs}")
         while not stop.wait(0.5):

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from loopwise.engine.openai import endpoint, unreachable
 from loopwise.errors import StoreError
+from loopwise.gateway.access import caller_of
 from loopwise.gateway.state import Gateway, gateway_of
 from loopwise.store import releases
 
@@ -21,11 +22,13 @@ async def healthz(_: Request) -> JSONResponse:
 
 
 async def readyz(request: Request) -> JSONResponse:
-    """200 when both answer; 503 with a sentence for what does not."""
+    """200 when both answer; 503 with a sentence for what does not. Without a key, and to browsers, the status alone."""
     gateway = gateway_of(request)
     checks = {"store": await asyncio.to_thread(_store, gateway), "engine": await _engine(gateway)}
     ready = all(check == "ok" for check in checks.values())
-    return JSONResponse({"status": "ok" if ready else "not ready", "checks": checks}, 200 if ready else 503)
+    caller = caller_of(request)
+    details = {"checks": checks} if caller is not None and caller.role != "feedback" else {}
+    return JSONResponse({"status": "ok" if ready else "not ready", **details}, 200 if ready else 503)
 
 
 def _store(gateway: Gateway) -> str:
