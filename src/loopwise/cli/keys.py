@@ -13,7 +13,9 @@ from loopwise.cli.project import opened
 from loopwise.store import keys as stored
 from loopwise.types import JsonObject
 
-keys = typer.Typer(help="API keys: without one, only programs on this machine are served.", rich_markup_mode=None)
+keys = typer.Typer(
+    help="API keys: without one, only programs on this machine are served.", rich_markup_mode=None, add_completion=False
+)
 
 _SHOWN = ("id", "name", "role", "per_minute", "at_once", "at", "last_used", "revoked")
 
@@ -26,12 +28,12 @@ def _list(context: typer.Context, dir: Dir = HERE, json: Json = False) -> None:
     with opened(dir) as project, project.store.reading() as conn:
         found = stored.all_keys(conn)
     rows = [
-        (key.id, key.name, key.role, key.per_minute or "-", key.at_once or "-", clock(key.at), _when(key.last_used),
-         _when(key.revoked))
+        (key.id, key.name, key.role, _limits(key), clock(key.at), _when(key.last_used), _when(key.revoked))
         for key in found
-    ]  # fmt: skip
-    columns = ["id", "name", "role", ">per minute", ">at once", "made", "last used", "revoked"]
-    emit({"keys": [_row(key) for key in found]}, json, table(columns, rows))
+    ]
+    shown = table(["id", "name", "role", "limits", "made", "last used", "revoked"], rows)
+    shown.columns[0].no_wrap = True  # revoking wants it whole
+    emit({"keys": [_row(key) for key in found]}, json, shown)
 
 
 @keys.command("create")
@@ -65,6 +67,12 @@ def revoke(
 
 def _row(key: stored.ApiKey) -> JsonObject:
     return {name: vars(key)[name] for name in _SHOWN}
+
+
+def _limits(key: stored.ApiKey) -> str:
+    parts = [f"{key.per_minute}/min"] if key.per_minute else []
+    parts += [f"{key.at_once} at once"] if key.at_once else []
+    return ", ".join(parts) or "-"
 
 
 def _when(at: float | None) -> str:
