@@ -20,11 +20,11 @@ from loopwise.gateway.traceparent import calling
 from loopwise.types import Exchange, Feedback
 
 MOST_WAITING = 8_192  # spans, and as many evaluations
-MOST_WAITING_BYTES = 64_000_000  # of text, where there is leave for it
+MOST_WAITING_BYTES = 32_000_000  # of text, where there is leave for it
 _BATCH = 512
 _PAUSE_S = 1.0  # between batches, unless one is full
 _FAREWELL_S = 3.0
-_REMEMBERED = 10_000  # exchanges whose trace is another's
+_REMEMBERED = 10_000  # exchanges
 
 T = TypeVar("T")
 
@@ -43,14 +43,15 @@ class Sink(Protocol):
 
 class Telemetry(Observer):
     """``server`` is where the served model answers, ``servers`` where those of the aliases do; ``text`` is the leave
-    to send what people and models wrote."""
+    to send what people and models wrote. What people say of an answer goes with its text only where the answer is
+    among the latest and its caller let it be stored: of older ones nobody here knows."""
 
     def __init__(self, sink: Sink, server: Server, servers: Mapping[str, Server], text: bool):
         self._sink = sink
         self._server = server
         self._servers = servers
         self._text = text
-        self._traces: OrderedDict[str, int] = OrderedDict()
+        self._latest: OrderedDict[str, tuple[int, bool]] = OrderedDict()  # trace, and whether text may be kept
         self._spans = _Queue("spans", sink.send_spans)
         self._evaluations = _Queue("evaluations", sink.send_evaluations)
         self._wake = threading.Event()
@@ -60,18 +61,20 @@ class Telemetry(Observer):
 
     def exchanged(self, exchange: Exchange, recorded: bool) -> None:
         parent = calling()
-        if parent is not None:
-            if not parent.sampled:
-                return
-            self._remember(exchange.id, parent.trace_id)
+        if parent is not None and not parent.sampled:
+            return
         server = None if exchange.arm == "external" else self._servers.get(exchange.model, self._server)
         span = span_of(exchange, recorded, server, parent, self._text)
+        self._latest[exchange.id] = (span.trace_id, exchange.store)
+        if len(self._latest) > _REMEMBERED:
+            self._latest.popitem(last=False)
         if self._spans.put(span, _size(span.attributes) if self._text else 0):
             self._wake.set()
 
     def opined(self, rows: Sequence[Feedback]) -> None:
         for row in rows:
-            event = evaluation_of(row, self._traces.get(row.exchange_id or ""), self._text)
+            trace_id, may_be_kept = self._latest.get(row.exchange_id or "", (None, False))
+            event = evaluation_of(row, trace_id, self._text and may_be_kept)
             if self._evaluations.put(event, _size(event.attributes) if self._text else 0):
                 self._wake.set()
 
@@ -91,11 +94,12 @@ class Telemetry(Observer):
         yield dropped
 
     def close(self) -> None:
-        """Sends what waits, for three seconds at most."""
+        """Sends what waits, for four seconds at most."""
         self._closing = True
         self._wake.set()
         self._thread.join(_FAREWELL_S)
-        self._sink.close()
+        self._sink.close()  # what is being sent fails now
+        self._thread.join(1.0)
 
     def _run(self) -> None:
         while not self._closing:
@@ -105,11 +109,6 @@ class Telemetry(Observer):
             self._evaluations.send()
         self._spans.send()
         self._evaluations.send()
-
-    def _remember(self, exchange_id: str, trace_id: int) -> None:
-        self._traces[exchange_id] = trace_id
-        if len(self._traces) > _REMEMBERED:
-            self._traces.popitem(last=False)
 
 
 class _Queue(Generic[T]):
