@@ -17,6 +17,7 @@ from loopwise.errors import SettingsError
 
 FILE_NAME = "loopwise.toml"
 FINAL = "final"  # the suite that gives the headline figures
+SERVED = "loopwise"  # the model name that always means the champion
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(ge=0.0, le=0.9)]
@@ -202,6 +203,8 @@ def parse(text: str, directory: Path, where: str = FILE_NAME) -> Settings:
                 f"{where}: [suites.{name}] role = {suite.role!r}: the suite that no gate reads is called {FINAL!r}, "
                 "and no other is."
             )
+    if SERVED in settings.aliases:
+        raise SettingsError(f"{where}: [aliases.{SERVED}]: {SERVED!r} names the served model: choose another alias.")
     _require_files(settings, where)
     return _located(settings)
 

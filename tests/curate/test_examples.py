@@ -100,7 +100,16 @@ def test_a_corrected_answer_is_not_approved_by_another_person():
     assert [example.kind for example in from_exchange(EXCHANGE, [UP, FIX], 0)] == ["demonstration"]
 
 
-@pytest.mark.parametrize("change", [{"train": False}, {"response": None}, {"status": 500}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train": False},
+        {"response": None},
+        {"status": 500},
+        {"endpoint": "completions"},
+        {"endpoint": "responses", "response": {"output": []}},
+    ],
+)
 def test_nothing_comes_from_an_exchange_kept_out_of_training_or_without_an_answer(change):
     assert from_exchange(replace(EXCHANGE, **change), [UP, FIX], 0) == []
 
@@ -116,3 +125,10 @@ def test_signals_find_their_exchanges_and_bring_their_order():
 
 def test_anonymous_feedback_counts_as_one_person():
     assert {example.user for example in from_exchange(EXCHANGE, [replace(FIX, user=None)], 0)} == {"anonymous"}
+
+
+def test_an_answer_that_is_a_tool_call_is_not_approved_but_may_be_corrected():
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
+    exchange = replace(EXCHANGE, response={"choices": [{"index": 0, "message": call}]})
+    assert [example.kind for example in from_exchange(exchange, [UP, FIX], 0)] == ["demonstration"]
+    assert from_exchange(exchange, [UP], 0) == []

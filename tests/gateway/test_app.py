@@ -69,7 +69,7 @@ def test_a_port_in_use_is_one_sentence():
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.7", "example.org", "::"])
 def test_other_machines_are_not_served_without_keys(host: str):
-    with pytest.raises(SettingsError, match="takes API keys"):
+    with pytest.raises(SettingsError, match="takes an API key"):
         bound(host, 0)
 
 

@@ -42,14 +42,17 @@ def from_exchanges(served: Iterable[tuple[int, Exchange]], signals: Iterable[Sig
 def from_exchange(exchange: Exchange, signals: Sequence[Signal], order: int) -> list[Example]:
     """A correction becomes a demonstration, an approved answer an example of itself; a mark against an answer, nothing.
 
-    Nothing comes from an exchange with ``train`` False, or one that did not succeed. An answer that others marked down
-    is not approved.
+    Nothing comes from an exchange with ``train`` False, one that did not succeed, or one that was no chat. An answer
+    that others marked down is not approved.
     """
-    if not exchange.train or exchange.status != 200 or exchange.response is None:
+    if exchange.endpoint != "chat.completions" or not exchange.train or exchange.status != 200:
+        return []
+    if exchange.response is None:
         return []
     answers = {
-        choice.get("index", i): choice["message"].get("content") or ""
-        for i, choice in enumerate(exchange.response["choices"])
+        choice.get("index", place): choice["message"]["content"]
+        for place, choice in enumerate(exchange.response["choices"])
+        if isinstance(choice.get("message", {}).get("content"), str)  # a tool call says nothing that is trained on
     }
     found: list[Example] = []
     for signal in signals:

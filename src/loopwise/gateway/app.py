@@ -24,6 +24,7 @@ from loopwise.gateway.limits import Limits
 from loopwise.gateway.metrics import Metrics
 from loopwise.gateway.models import models
 from loopwise.gateway.observer import Observer
+from loopwise.gateway.readiness import Readiness
 from loopwise.gateway.record import Recorder
 from loopwise.gateway.seen import Seen
 from loopwise.gateway.state import Gateway
@@ -68,6 +69,7 @@ def create_app(
                 writer=writer,
                 recorder=recorder,
                 served=Served(store),
+                readiness=Readiness(store, upstream, session),
                 pseudonym_key=secret if settings.pseudonyms else None,
                 observers=observers,
             )

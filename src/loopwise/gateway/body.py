@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, cast
 
 from starlette.requests import Request
@@ -39,19 +40,18 @@ def _parsed(content: bytes) -> Any:
 
 
 def _levels(value: Any) -> int:
-    """How deep containers are nested, without recursion; stops counting above the limit."""
+    """How deep ``value`` is nested, a number being one level, without recursion; stops counting above the limit."""
     levels, layer = 0, [value]
     while layer and levels <= MOST_LEVELS:
-        containers = [item for item in layer if isinstance(item, list | dict)]
-        if not containers:
-            return levels
+        layer = [child for item in layer for child in _children(item)]
         levels += 1
-        layer = [
-            child
-            for item in containers
-            for child in (cast(dict[str, Any], item).values() if isinstance(item, dict) else cast(list[Any], item))
-        ]
     return levels
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast(dict[str, Any], value).values()
+    return cast(list[Any], value) if isinstance(value, list) else ()
 
 
 def _refuse_constant(name: str) -> None:

@@ -1,4 +1,4 @@
-"""One request as the gateway understands it: what is passed on, to whom, what is recorded, and which release answers."""
+"""One request as the gateway understands it: what is passed on and to whom, what is recorded, which release answers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loopwise.config import SERVED
 from loopwise.engine.openai import claimed_fingerprint
-from loopwise.gateway.champion import ALIAS, Snapshot
+from loopwise.gateway.champion import Snapshot
 from loopwise.gateway.endpoints import Endpoint
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.identity import new_id, pseudonym
@@ -135,7 +136,7 @@ def _checked(body: Any) -> JsonObject:
         if request.get(field, ...) is None:
             del request[field]
     if not isinstance(request.get("model"), str):
-        raise ApiError(400, f"'model' must be a string; write {ALIAS!r} for the model that serves.", "model")
+        raise ApiError(400, f"'model' must be a string; write {SERVED!r} for the model that serves.", "model")
     for field, kind, name in (
         ("metadata", dict, "an object"),
         ("store", bool, "a boolean"),
@@ -151,13 +152,13 @@ def _target(model: str, routes: Routes) -> Target:
     if model in routes.aliases:
         other = routes.aliases[model]
         return Target(other, f"external:{other.model}", other.model, "named", None)
-    if champion is not None and model in (ALIAS, champion.name):
+    if champion is not None and model in (SERVED, champion.name):
         return _released(champion, upstream)
-    if model == ALIAS:
+    if model == SERVED:
         raise ApiError(503, "No release is champion yet: run 'loopwise promote RELEASE'.", code="no_champion")
     if upstream.kind == "embedded" and model in snapshot.releases:
         return _released(snapshot.releases[model], upstream)
-    names = [ALIAS, *routes.aliases, *(snapshot.releases if upstream.kind == "embedded" else ())]
+    names = [SERVED, *routes.aliases, *(snapshot.releases if upstream.kind == "embedded" else ())]
     sentence = f"There is no model {model!r}; it can be one of: {', '.join(names)}."
     raise ApiError(404, sentence, "model", "model_not_found")
 

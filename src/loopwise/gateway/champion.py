@@ -1,4 +1,4 @@
-"""Which release answers: the champion, as the store says it at most a tenth of a second ago."""
+"""Which release answers: the champion, as the store said it at most half a second ago."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from loopwise.errors import StoreError
 from loopwise.store import Store, releases
 from loopwise.types import Release
 
-ALIAS = "loopwise"  # the model name that always means the champion
 FRESH_S = 0.1
+STALE_S = 0.5  # up to here a request need not wait for the next reading
 
 _log = logging.getLogger(__name__)
 
@@ -33,19 +33,27 @@ class Served:
 
     def __init__(self, store: Store):
         self._store = store
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[Snapshot] | None = None
         self._snapshot: Snapshot | None = None
         self._read_at = 0.0
 
     async def now(self) -> Snapshot:
         """Raises StoreError when the store has never been read."""
-        if self._snapshot is not None and time.monotonic() - self._read_at < FRESH_S:
+        age_s = time.monotonic() - self._read_at
+        if self._snapshot is not None and age_s < FRESH_S:
             return self._snapshot
-        async with self._reading:
-            if self._snapshot is None or time.monotonic() - self._read_at >= FRESH_S:
-                self._snapshot = await self._refreshed()
-                self._read_at = time.monotonic()
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._refreshed())
+            self._reading.add_done_callback(self._read_ended)
+        if self._snapshot is not None and age_s < STALE_S:
             return self._snapshot
+        return await asyncio.shield(self._reading)
+
+    def _read_ended(self, reading: asyncio.Task[Snapshot]) -> None:
+        self._reading = None
+        if not reading.cancelled() and reading.exception() is None:
+            self._snapshot = reading.result()
+            self._read_at = time.monotonic()
 
     async def _refreshed(self) -> Snapshot:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from loopwise.gateway.champion import ALIAS
+from loopwise.config import SERVED
 from loopwise.gateway.state import gateway_of
 from loopwise.types import JsonObject, Release
 
@@ -13,7 +13,7 @@ from loopwise.types import JsonObject, Release
 async def models(request: Request) -> JSONResponse:
     gateway = gateway_of(request)
     snapshot = await gateway.served.now()
-    entries = [_entry(ALIAS, snapshot.champion)] if snapshot.champion else []
+    entries = [_entry(SERVED, snapshot.champion)] if snapshot.champion else []
     entries += [_entry(name, release) for name, release in snapshot.releases.items()]
     entries += [_passed_on(alias, upstream.model) for alias, upstream in gateway.aliases.items()]
     return JSONResponse({"object": "list", "data": entries})

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from loopwise.config import GatewaySettings
 from loopwise.gateway.champion import Served
 from loopwise.gateway.observer import Observer
+from loopwise.gateway.readiness import Readiness
 from loopwise.gateway.record import Recorder
 from loopwise.gateway.upstream import Upstream
 from loopwise.store import Store
@@ -29,6 +30,7 @@ class Gateway:
     writer: GroupWriter
     recorder: Recorder
     served: Served
+    readiness: Readiness
     pseudonym_key: bytes | None  # None: end users are stored as they are named
     observers: Sequence[Observer]
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 from sqlalchemy import Connection, select
 
 from loopwise.store.inserts import insert_new
 from loopwise.store.schema import meta
+
+
+def prove_writable(conn: Connection) -> None:
+    """Writes a row, so that a commit shows whether the disk still takes one."""
+    insert_new(conn, meta, [{"key": "proved_writable", "value": ""}])
+    conn.execute(meta.update().where(meta.c.key == "proved_writable").values(value=str(time.time())))
 
 
 def pseudonym_key(conn: Connection) -> bytes:
