@@ -4,7 +4,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all browser lint bench tiny clean
+.PHONY: demo test test-all browser postgres lint bench tiny clean
 
 demo: $(READY)
 	$(BIN)/loopwise demo --dir demo
@@ -12,13 +12,18 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(READY) lint browser
+test-all: $(READY) lint browser postgres
 	$(BIN)/python -m pytest
 
 # The page is tested in a real browser; without one, and without leave to install one, that test says so and is skipped.
 browser:
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 		{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } || true
+
+# The store is tested on a private Postgres besides SQLite; without one, and without leave to install one, likewise.
+postgres:
+	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+		{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y postgresql >/dev/null; } || true
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -29,7 +34,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/gateway.py
+	$(BIN)/python -m benchmarks.gateway
 	$(BIN)/python benchmarks/aa.py
 	$(BIN)/python benchmarks/loop_vs_corpus.py
 

@@ -4,8 +4,8 @@
 
 Run it in the root of the repository, on a quiet machine. Parts:
 
-- serve: throughput and latency, whole and streamed, at 1, 16 and 32 connections: the model's stand-in called directly, a
-  bare recording proxy (same server and client libraries, one durable insert in groups, nothing else), the gateway as
+- serve: throughput and latency, whole and streamed, at 1, 16 and 32 connections: the model's stand-in called directly,
+  a bare recording proxy (same server and client libraries, one durable insert in groups, nothing else), the gateway as
   'loopwise up --only gateway' runs it, and LiteLLM's proxy, which records nothing.
 - feedback: singly and in lists of 100, against the bare server.
 - soak: memory and throughput over many exchanges, a tenth streamed.
@@ -13,8 +13,8 @@ Run it in the root of the repository, on a quiet machine. Parts:
 
 All ways of asking are measured in turn within each round, and figures are medians and ranges over the rounds. Load,
 stand-in and proxies are processes of their own that share this machine's cores; "per CPU second" divides by the
-processor time that the measured server used. LiteLLM is installed once, into a virtual environment of its own. A run that
-was cut short goes on where it stopped. Writes gateway.json and gateway.png.
+processor time that the measured server used. LiteLLM is installed once, into a virtual environment of its own. A run
+that was cut short goes on where it stopped. Writes gateway.json and gateway.png.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ from types import FrameType
 from typing import Any
 
 import psutil
-from rich.console import Console
-
 from benchmarks.gateway import report, servers, serving, soak
 from benchmarks.gateway.figure import draw
 from benchmarks.gateway.kept import Cell, Kept, Sizes, code_hash
 from benchmarks.gateway.targets import targets
+from rich.console import Console
 
 PARTS = ("serve", "feedback", "soak", "grow")
 PACKAGES = ("loopwise", "starlette", "uvicorn", "aiohttp", "uvloop", "httptools", "sqlalchemy", "psutil")

@@ -2,8 +2,9 @@
 
     python -m benchmarks.gateway.bare PORT UPSTREAM_URL DATABASE
 
-The gateway's server and client libraries, one durable insert per request in groups (SQLite, WAL, ``synchronous=FULL``),
-and nothing else: no parsing, no checks, no ids of its own. A stream is passed on as it comes and recorded before it ends.
+The gateway's server and client libraries, one durable insert per request in groups (SQLite, WAL,
+``synchronous=FULL``), and nothing else: no parsing, no checks. A stream is passed on as it comes and recorded before it
+ends.
 """
 
 from __future__ import annotations

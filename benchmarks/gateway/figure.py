@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
-
 from benchmarks.gateway.kept import Cell
 from benchmarks.gateway.report import ORDER, short
 from benchmarks.gateway.serving import CONNECTIONS
 from benchmarks.gateway.targets import Found, per_cpu_s
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 COLORS = {"direct": "#9aa6a1", "bare": "#7fa8c9", "loopwise": "#2f6f5e", "litellm": "#c98a4b"}
 NAMES = {"direct": "directly", "bare": "bare recording proxy", "loopwise": "Loopwise", "litellm": "LiteLLM, no record"}
+LIMIT = "#b03030"
 WIDTH = 0.2
 
 
@@ -46,7 +47,11 @@ def throughput(axis: Axes, found: Found, kind: str, title: str) -> None:
 
 def added(axis: Axes, found: Found) -> None:
     """Milliseconds over the same request sent directly, at one connection."""
-    timings = (("whole", "whole_ms", "whole answer"), ("paced", "first_ms", "first token"), ("paced", "chunk_ms", "chunk"))
+    timings = (
+        ("whole", "whole_ms", "whole answer"),
+        ("paced", "first_ms", "first token"),
+        ("paced", "chunk_ms", "chunk"),
+    )
     for i, path in enumerate(ORDER[1:], start=1):
         groups = [
             found.paired(
@@ -58,8 +63,8 @@ def added(axis: Axes, found: Found) -> None:
         ]
         bars(axis, groups, i, path, 2)
     axis.set_xticks([k + 2 * WIDTH for k in range(len(timings))], [name for *_, name in timings])
-    axis.axhline(4.0, color="#b03030", linestyle="--", linewidth=1)
-    axis.text(2.85, 4.2, "limit, 4 ms", color="#b03030", fontsize=8, ha="right", va="bottom")
+    axis.axhline(4.0, color=LIMIT, linestyle="--", linewidth=1)
+    axis.text(2.85, 4.2, "limit, 4 ms", color=LIMIT, fontsize=8, ha="right", va="bottom")
     decorate(axis, "Added latency over direct, one connection, ms")
 
 
@@ -79,6 +84,7 @@ def bars(axis: Axes, groups: Sequence[Sequence[float]], place: int, path: str, d
 
 def decorate(axis: Axes, title: str) -> None:
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axis.margins(y=0.12)
     axis.set_title(f"{title} (log)", loc="left", fontsize=10)
     axis.grid(axis="y", alpha=0.25)
@@ -97,13 +103,13 @@ def soak(axis: Axes, cells: Sequence[Cell]) -> None:
     answered = [n for _, n, _ in curve]
     axis.plot(answered, [size / 1e6 for *_, size in curve], color=COLORS["loopwise"])
     settled = runs[0]["settled_bytes"] / 1e6
-    axis.axhline(1.05 * settled, color="#b03030", linestyle="--", linewidth=1)
-    axis.text(answered[-1], 1.05 * settled, "limit, 5 % over a tenth", color="#b03030", fontsize=8, ha="right", va="bottom")
+    axis.axhline(1.05 * settled, color=LIMIT, linestyle="--", linewidth=1)
+    axis.text(answered[-1], 1.05 * settled, "limit, 5 % over a tenth", color=LIMIT, fontsize=8, ha="right", va="bottom")
     axis.set_ylim(0, 1.35 * max(size / 1e6 for *_, size in curve))
     axis.set_xlabel("exchanges answered")
     axis.set_ylabel("MB resident", color=COLORS["loopwise"])
     axis.xaxis.set_major_formatter("{x:,.0f}")
-    rates = [(b[1] - a[1]) / max(b[0] - a[0], 1e-9) for a, b in zip(curve, curve[1:], strict=False)]
+    rates = [(b[1] - a[1]) / max(b[0] - a[0], 1e-9) for a, b in pairwise(curve)]
     right = axis.twinx()
     right.plot(answered[1:-1], rates[:-1], color=COLORS["bare"], linewidth=0.8)
     right.set_ylim(0, 1.35 * max(rates[:-1] or [1.0]))

@@ -32,7 +32,7 @@ class Sizes:
 
 
 class Kept:
-    """Whole rounds in one file, which belongs to these sizes, this code and these peers; it goes when all is measured."""
+    """Whole rounds in one file, which belongs to these sizes, this code and these peers; it goes when all is done."""
 
     def __init__(self, folder: Path, sizes: Sizes, peers: dict[str, str]):
         asked = json.dumps([asdict(sizes), peers, code_hash()], sort_keys=True)

@@ -24,21 +24,23 @@ from typing import Any, Literal
 
 import psutil
 import uvloop
-
 from benchmarks.gateway.upstream import PACED, content_length
+
 from loopwise.compute.parent import SUPERVISED, exit_with_parent
 
 Kind = Literal["whole", "stream", "paced", "mixed", "feedback", "feedback-list"]
 LIST = 100  # feedback objects in one request of the kind feedback-list
 STREAM_EVERY = 10  # of the kind mixed
 PATIENCE_S = 60.0
+TEXT = b"why do the leaves turn yellow and fall? " * 5
 _MARK = re.compile(rb"@(\d+)@")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What to send. ``most`` requests end it before ``seconds`` do. ``start`` numbers the first request. ``watch`` is the
-    process whose processor time, with its children's, is counted. ``names`` are the exchanges that feedback is about."""
+    """What to send. ``most`` requests end it before ``seconds`` do. ``start`` numbers the first request. ``watch`` is
+    the process whose processor time, with its children's, is counted. ``names`` are exchanges that feedback is about.
+    """
 
     port: int
     kind: Kind
@@ -158,7 +160,7 @@ def chat_request(load: Load, number: int) -> Request:
     body = (
         b'{"model":"loopwise","stream":%b,"user":"user-%05d",%b"messages":['
         b'{"role":"system","content":"You answer briefly and say where you are not sure."},'
-        b'{"role":"user","content":"Question %012d, asked %b: ' + b"why do the leaves turn yellow and fall? " * 5 + b'"}]}'
+        b'{"role":"user","content":"Question %012d, asked %b: ' + TEXT + b'"}]}'
     ) % (
         b"true" if streams else b"false", number // 4 % 20_000, episode, number,
         PACED if load.kind == "paced" else b"at the pace of the net",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from benchmarks.gateway.kept import Cell
+from benchmarks.gateway.targets import Found, Target, per_cpu_s, per_s
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-
-from benchmarks.gateway.kept import Cell
-from benchmarks.gateway.targets import Found, Target, per_cpu_s, per_s
 
 KIND_TITLES = {
     "whole": "Whole answers",

@@ -4,9 +4,9 @@
 
 Chats of about a kilobyte over the days before ``--until``: 20,000 people of whom few write much, episodes of one to six
 turns, five releases one after the other, errors and hang-ups, feedback on a twentieth. The same settings give the same
-rows. The store is made by its own migrations and written with durability off and its secondary indexes made at the end;
-then durability is on again. Only an empty store is filled: what is in one already is not put at risk. Postgres is filled
-by COPY.
+rows. The store is made by its own migrations and written with durability off, its secondary indexes at the end; then
+durability is on again. Only an empty store is filled: what is in one already is not put at risk. Postgres is filled by
+COPY.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gateway import people
 from sqlalchemy import Table, make_url
 
-from benchmarks.gateway import people
 from loopwise.store import Store, exchanges, releases, schema
 from loopwise.types import Release
 
@@ -51,7 +51,9 @@ class Seeded:
 
 
 def fill(folder: Path, wanted: people.Wanted, url: str = "sqlite:///loopwise.db", told: Told | None = None) -> Seeded:
-    """Fills the empty store in ``folder``, which is made where it is missing. Raises ValueError where it holds exchanges."""
+    """Fills the empty store in ``folder``, which is made where it is missing.
+
+    Raises ValueError where it holds exchanges."""
     began = time.monotonic()
     store = Store(url, folder, create=True)
     try:
@@ -141,7 +143,7 @@ def write_postgres(url: str, groups: Iterable[Rows], told: Told) -> int:
             typed = [tuple(bool(v) if i in booleans else v for i, v in enumerate(row)) for row in served]
             for (table, columns), rows in zip(tables, (typed, said), strict=True):
                 statement = f"COPY {table.name} ({names(table, columns)}) FROM STDIN"
-                with database.cursor() as cursor, cursor.copy(statement) as copy:
+                with database.cursor() as cursor, cursor.copy(statement.encode()) as copy:
                     for row in rows:
                         copy.write_row(row)
             database.commit()

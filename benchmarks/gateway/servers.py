@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gateway.load import supervised
+
 from loopwise.cli.init import created
 from loopwise.cli.templates import openai_toml
 from loopwise.compute.services import answers, free_port

@@ -6,16 +6,15 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import get_args
-
-from sqlalchemy import select
 
 from benchmarks.gateway import people, seed, servers
 from benchmarks.gateway.kept import Cell, Kept, Say, Sizes
 from benchmarks.gateway.load import LIST, Kind, Load, measured
+from sqlalchemy import select
+
 from loopwise.store import Store, exchanges, feedback, schema
 
 SERVE_KINDS: tuple[Kind, ...] = ("whole", "stream", "paced")
@@ -25,7 +24,7 @@ NAMES = 256  # exchanges that feedback is about
 APART = 10_000_000  # between the numbers of two measurements' requests, so that none is sent twice
 SQLITE = "sqlite:///loopwise.db"
 
-assert set(SERVE_KINDS) | set(FEEDBACK_KINDS) <= set(get_args(Kind))
+Way = tuple[Kind, int, str]  # kind, connections, path
 Count = Callable[[], dict[str, int]]
 
 
@@ -73,7 +72,7 @@ def give_feedback(kept: Kept, sizes: Sizes, folder: Path, say: Say) -> None:
 
 
 def grow(kept: Kept, sizes: Sizes, folder: Path, say: Say) -> None:
-    """The same requests on a store of ``small`` and on one of ``large`` exchanges; what seeding took is its own part."""
+    """The same requests on a store of ``small`` and on one of ``large`` exchanges. What seeding took is kept, too."""
     with ExitStack() as stack:
         direct = stack.enter_context(servers.upstream(folder))
         paths: dict[str, servers.Server] = {}
@@ -85,7 +84,7 @@ def grow(kept: Kept, sizes: Sizes, folder: Path, say: Say) -> None:
         if kept.get("seed", 0) is None:
             kept.put("seed", 0, [{"path": "seeder", "kind": "seed", **vars(made), "per_s": made.per_s}])
         warm_up(paths, ("whole",), sizes)
-        ways: list[tuple[Kind, int, str]] = [("whole", c, path) for c in (1, 16) for path in paths]
+        ways: list[Way] = [("whole", c, path) for c in (1, 16) for path in paths]
         for round_ in kept.missing("grow", sizes.rounds):
             kept.put("grow", round_, one_round(paths, in_turn(ways, round_), sizes, dict, say, episodes=True))
             say(f"grow: round {round_ + 1} of {sizes.rounds}")
@@ -95,7 +94,7 @@ numbers = itertools.count(0, APART)
 
 
 def one_round(
-    paths: dict[str, servers.Server], ways: list[tuple[Kind, int, str]], sizes: Sizes, count: Count, say: Say,
+    paths: dict[str, servers.Server], ways: Sequence[Way], sizes: Sizes, count: Count, say: Say,
     names: tuple[str, ...] = (), episodes: bool = False,
 ) -> list[Cell]:  # fmt: skip
     """One measurement of each way, and how much of what was acknowledged is in the stores."""
@@ -129,7 +128,7 @@ def warm_up(
         measured(Load(paths[path].port, kind, 16, min(sizes.seconds, 1.0), start=next(numbers), names=names))
 
 
-def in_turn(ways: list[tuple[Kind, int, str]], round_: int) -> list[tuple[Kind, int, str]]:
+def in_turn(ways: Sequence[Way], round_: int) -> Sequence[Way]:
     return ways[::-1] if round_ % 2 else ways
 
 

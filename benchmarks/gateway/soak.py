@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import psutil
-
 from benchmarks.gateway import servers
 from benchmarks.gateway.kept import Cell, Kept, Say, Sizes
 from benchmarks.gateway.load import Load, measured
