@@ -1,3 +1,3 @@
 """Fixtures for all tests; each room's own stand in its conftest.py."""
 
-pytest_plugins = ["gateway_fixtures"]
+pytest_plugins = ["gateway_fixtures", "postgres_server"]

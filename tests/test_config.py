@@ -43,7 +43,7 @@ def test_what_is_written_arrives_and_the_rest_has_defaults(tmp_path: Path):
         ('[practice]\nsources = ["no.jsonl"]', "[practice] sources = 'no.jsonl' does not exist"),
         ('[suites.x]\nrole = "final"\nsource = "a"', "the suite that no gate reads is called 'final'"),
         ('[suites.t]\nrole = "anchor"\nsource = "a"\nmargin = 100', "[suites.t] margin = 100 is not possible"),
-        ('[gateway]\nhost = "0.0.0.0"', "[gateway] host = '0.0.0.0' is not possible"),
+        ("[gateway]\nhost = 0", "[gateway] host = 0 is not possible: Input should be a valid string."),
         ('dir = "x"', "'dir' is not a setting"),
         ("a = ", "is not valid TOML"),
     ],

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, collate, func, select
 
 from loopwise.store.inserts import insert_new
+from loopwise.store.lookups import STREAMED
 from loopwise.store.schema import attempts, chunks, problems
 from loopwise.types import Attempt, JsonObject, Judged, Problem, Verdict
 
@@ -36,17 +37,17 @@ def chunks_done(conn: Connection, turn: int) -> set[int]:
 
 
 def up_to(conn: Connection, last_turn: int, first_turn: int = 0) -> Iterator[tuple[int, Judged]]:
-    """(turn, judged group) of the turns ``first_turn … last_turn``, in a fixed order."""
+    """(turn, judged group) of the turns ``first_turn … last_turn``, in a fixed order; none whose text has expired."""
     query = (
         select(attempts, chunks.c.release, chunks.c.fingerprint)
         .join(chunks, (chunks.c.turn == attempts.c.turn) & (chunks.c.index == attempts.c.chunk))
-        .where(attempts.c.turn >= first_turn, attempts.c.turn <= last_turn)
-        .order_by(attempts.c.turn, attempts.c.chunk, attempts.c.problem_key, attempts.c.index)
+        .where(attempts.c.turn >= first_turn, attempts.c.turn <= last_turn, ~chunks.c.expired)
+        .order_by(attempts.c.turn, attempts.c.chunk, _by_bytes(conn, attempts.c.problem_key), attempts.c.index)
     )
     met = select(attempts.c.problem_key).where(attempts.c.turn >= first_turn, attempts.c.turn <= last_turn)
     found_problems = conn.execute(select(problems).where(problems.c.key.in_(met))).mappings()
     problem_by_key = {row["key"]: _problem(row) for row in found_problems}
-    rows = conn.execute(query).mappings()
+    rows = conn.execute(query, execution_options=STREAMED).mappings()
     for (turn, _, key), group in groupby(rows, lambda row: (row["turn"], row["chunk"], row["problem_key"])):
         found = list(group)
         problem = problem_by_key[key]
@@ -59,6 +60,11 @@ def counts(conn: Connection, turn: int | None = None) -> dict[str, int]:
     n_attempts = conn.scalar(select(func.count()).select_from(attempts).where(*where)) or 0
     n_problems = conn.scalar(select(func.count(attempts.c.problem_key.distinct())).where(*where)) or 0
     return {"problems": n_problems, "attempts": n_attempts}
+
+
+def _by_bytes(conn: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
+    """Sorts as SQLite does: a Postgres may sort by the rules of any language, and the order of rows names datasets."""
+    return column if conn.dialect.name == "sqlite" else collate(column, "C")
 
 
 def _problem(row: RowMapping) -> Problem:

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Column, Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, func, select
 
-from loopwise.store.inserts import insert_new
+from loopwise.store import feedback
+from loopwise.store.consent import text_kept
+from loopwise.store.inserts import insert_records
+from loopwise.store.lookups import STREAMED, find
 from loopwise.store.schema import exchanges
 from loopwise.types import Exchange
 
+_FIELDS = tuple(field.name for field in fields(Exchange))
+# The latest of each by a step into an index, however many exchanges an episode has. Embeddings are no turn of it.
+_LATEST = """
+WITH wanted(value) AS (VALUES {{rows}})
+SELECT {column}, id, at FROM exchanges WHERE seq IN (
+  SELECT (
+    SELECT seq FROM exchanges WHERE {column} = wanted.value AND endpoint <> 'embeddings' ORDER BY seq DESC LIMIT 1
+  ) FROM wanted
+)"""
+
 
 def add(conn: Connection, rows: Sequence[Exchange]) -> None:
-    """Adds exchanges; an id that is known already is left as it is."""
-    insert_new(conn, exchanges, [vars(row) for row in rows])
+    """Adds exchanges; an id that is known already is left as it is. Feedback that came before an exchange with
+    ``store`` False loses its text. Raises UnstorableError, which names the row."""
+    insert_records(conn, exchanges, rows, _FIELDS)
+    withheld = [row for row in rows if not row.store]
+    if withheld:
+        feedback.withdraw_text(conn, [row.id for row in withheld], {row.episode for row in withheld if row.episode})
 
 
 def get(conn: Connection, exchange_id: str) -> Exchange | None:
@@ -24,19 +42,17 @@ def get(conn: Connection, exchange_id: str) -> Exchange | None:
 
 def known(conn: Connection, ids: Collection[str]) -> set[str]:
     """Which of ``ids`` are stored."""
-    if not ids:
-        return set()
-    return set(conn.scalars(select(exchanges.c.id).where(exchanges.c.id.in_(ids))))
+    return set(text_kept(conn, ids))
 
 
 def latest_of_conversations(conn: Connection, hashes: Collection[int]) -> dict[int, tuple[str, float]]:
     """(id, at) of the latest exchange of each conversation that is there."""
-    return _latest(conn, exchanges.c.conversation, hashes)
+    return _latest(conn, "conversation", hashes)
 
 
 def latest_of_episodes(conn: Connection, episodes: Collection[str]) -> dict[str, tuple[str, float]]:
     """(id, at) of the latest exchange of each episode that is there."""
-    return _latest(conn, exchanges.c.episode, episodes)
+    return _latest(conn, "episode", episodes)
 
 
 def upstream_id(conn: Connection, exchange_id: str) -> tuple[str, str | None] | None:
@@ -45,18 +61,10 @@ def upstream_id(conn: Connection, exchange_id: str) -> tuple[str, str | None] | 
     return (row.model, row.upstream_id) if row else None
 
 
-def _latest(conn: Connection, column: Column[Any], values: Collection[Any]) -> dict[Any, tuple[str, float]]:
-    if not values:
-        return {}
-    last = select(func.max(exchanges.c.seq)).where(column.in_(values)).group_by(column)
-    query = select(column, exchanges.c.id, exchanges.c.at).where(exchanges.c.seq.in_(last))
-    return {row[0]: (row.id, row.at) for row in conn.execute(query)}
-
-
 def up_to(conn: Connection, watermark: int) -> Iterator[tuple[int, Exchange]]:
-    """(seq, exchange) for all with ``seq <= watermark``, in order."""
+    """(seq, exchange) for all with ``seq <= watermark``, in order, a few at a time."""
     query = select(exchanges).where(exchanges.c.seq <= watermark).order_by(exchanges.c.seq)
-    for row in conn.execute(query).mappings():
+    for row in conn.execute(query, execution_options=STREAMED).mappings():
         yield row["seq"], _exchange(row)
 
 
@@ -74,5 +82,9 @@ def count_by_release(conn: Connection) -> dict[str, int]:
     return {row.release: row.n for row in conn.execute(query)}
 
 
+def _latest(conn: Connection, column: str, values: Collection[Any]) -> dict[Any, tuple[str, float]]:
+    return {value: (found, at) for value, found, at in find(conn, _LATEST.format(column=column), values)}
+
+
 def _exchange(row: RowMapping) -> Exchange:
-    return Exchange(**{key: value for key, value in row.items() if key != "seq"})
+    return Exchange(**{name: row[name] for name in _FIELDS})

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select
 
-from loopwise.store.inserts import insert_new
+from loopwise.store.consent import as_allowed, text_kept
+from loopwise.store.inserts import insert_records
+from loopwise.store.lookups import STREAMED
 from loopwise.store.schema import feedback
+from loopwise.store.textless import textless_feedback
 from loopwise.types import Feedback
 
+_FIELDS = tuple(field.name for field in fields(Feedback))
 
-def add(conn: Connection, rows: Sequence[Feedback]) -> None:
-    """Adds feedback; the same id twice is one feedback, the first."""
-    insert_new(conn, feedback, [vars(row) for row in rows])
+
+def add(conn: Connection, rows: Sequence[Feedback]) -> frozenset[str]:
+    """Adds feedback, without its text where an exchange was served with ``store: false``; the same id twice is one
+    feedback, the first. Returns the ids of those exchanges that ``rows`` name and the store has.
+
+    Raises UnstorableError, which names the row.
+    """
+    kept = text_kept(conn, {row.exchange_id for row in rows if row.exchange_id})
+    insert_records(conn, feedback, as_allowed(conn, rows, kept), _FIELDS)
+    return frozenset(kept)
 
 
 def up_to(conn: Connection, watermark: int) -> Iterator[tuple[int, Feedback]]:
-    """(seq, feedback) for all with ``seq <= watermark``, in order."""
+    """(seq, feedback) for all with ``seq <= watermark``, in order, a few at a time."""
     query = select(feedback).where(feedback.c.seq <= watermark).order_by(feedback.c.seq)
-    for row in conn.execute(query).mappings():
-        yield row["seq"], _feedback(row)
+    for row in conn.execute(query, execution_options=STREAMED).mappings():
+        yield row["seq"], feedback_of(row)
 
 
 def of_exchange(conn: Connection, exchange_id: str) -> list[Feedback]:
     query = select(feedback).where(feedback.c.exchange_id == exchange_id).order_by(feedback.c.seq)
-    return [_feedback(row) for row in conn.execute(query).mappings()]
+    return [feedback_of(row) for row in conn.execute(query).mappings()]
 
 
 def get(conn: Connection, feedback_id: str) -> Feedback | None:
     row = conn.execute(select(feedback).where(feedback.c.id == feedback_id)).mappings().first()
-    return _feedback(row) if row else None
+    return feedback_of(row) if row else None
 
 
 def watermark(conn: Connection) -> int:
@@ -43,5 +55,24 @@ def count_by_kind(conn: Connection) -> dict[str, int]:
     return {row.kind: row.n for row in conn.execute(query)}
 
 
-def _feedback(row: RowMapping) -> Feedback:
-    return Feedback(**{key: value for key, value in row.items() if key != "seq"})
+def withdraw_text(conn: Connection, exchange_ids: Collection[str], episodes: Collection[str]) -> None:
+    """Takes the text out of what is stored about these exchanges, and about these episodes as a whole."""
+    of_episode = feedback.c.exchange_id.is_(None) & feedback.c.episode_id.in_(episodes)
+    query = select(feedback).where(or_(feedback.c.exchange_id.in_(exchange_ids), of_episode))
+    erase(conn, {row["seq"]: feedback_of(row) for row in conn.execute(query).mappings()})
+
+
+def erase(conn: Connection, rows: Mapping[int, Feedback], *, expired: bool = False) -> None:
+    """Takes the text out of stored feedback, by ``seq``; ``expired`` says that it was time."""
+    kept = {seq: textless_feedback(row) for seq, row in rows.items()}
+    changed = [
+        {"at_seq": seq, "value": row.value, "comment": None, "metadata": row.metadata, "expired": expired}
+        for seq, row in kept.items()
+        if expired or row != rows[seq]
+    ]
+    if changed:
+        conn.execute(feedback.update().where(feedback.c.seq == bindparam("at_seq")), changed)
+
+
+def feedback_of(row: RowMapping) -> Feedback:
+    return Feedback(**{name: row[name] for name in _FIELDS})

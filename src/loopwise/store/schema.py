@@ -15,12 +15,18 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
     true,
 )
 
 metadata = MetaData()
 _Seq = BigInteger().with_variant(Integer, "sqlite")  # SQLite autoincrements INTEGER only
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
 
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
 
@@ -48,10 +54,13 @@ exchanges = Table(
     Column("store", Boolean, nullable=False, server_default=true()),
     Column("upstream_id", String),
     Column("conversation", BigInteger),
+    Column("expired", Boolean, nullable=False, server_default=false()),  # its text is gone by retention
     Index("exchanges_release", "release"),
     Index("exchanges_user", "user"),
-    Index("exchanges_episode", "episode"),
-    Index("exchanges_conversation", "conversation"),
+    _partial("exchanges_episode", "episode", "seq", where="episode IS NOT NULL"),
+    _partial("exchanges_conversation", "conversation", "seq", where="conversation IS NOT NULL"),
+    _partial("exchanges_withheld", "episode", where="NOT store AND episode IS NOT NULL"),
+    _partial("exchanges_unexpired", "at", where="NOT expired"),
 )
 
 feedback = Table(
@@ -70,8 +79,11 @@ feedback = Table(
     Column("comment", Text),
     Column("supersedes", String),
     Column("metadata", JSON, nullable=False),
+    Column("expired", Boolean, nullable=False, server_default=false()),
     Index("feedback_exchange", "exchange_id"),
     Index("feedback_user", "user"),
+    _partial("feedback_episode", "episode_id", where="episode_id IS NOT NULL"),
+    _partial("feedback_unexpired", "at", where="NOT expired"),
 )
 
 api_keys = Table(
@@ -109,6 +121,7 @@ chunks = Table(
     Column("release", String, nullable=False),
     Column("fingerprint", String, nullable=False),
     Column("at", Float, nullable=False),
+    Column("expired", Boolean, nullable=False, server_default=false()),
 )
 
 attempts = Table(
@@ -165,13 +178,7 @@ releases = Table(
     Column("path", Text, nullable=False),
     Column("at", Float, nullable=False),
     # Two operators at once cannot make two champions: the database refuses the second.
-    Index(
-        "one_champion",
-        "state",
-        unique=True,
-        sqlite_where=text("state = 'champion'"),
-        postgresql_where=text("state = 'champion'"),
-    ),
+    _partial("one_champion", "state", where="state = 'champion'", unique=True),
 )
 
 release_events = Table(

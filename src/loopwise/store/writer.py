@@ -14,15 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import StatementError
 
-from loopwise.errors import StoreError
+from loopwise.errors import StoreError, UnstorableError
 from loopwise.store import exchanges, feedback
 from loopwise.store.database import Store
 from loopwise.types import Exchange, Feedback
 
 _GROUP = 1_000  # rows after which a commit takes no further unit
-_UNWRITABLE = (StatementError, ValueError, TypeError, OverflowError)  # lone surrogates, objects that are no JSON, …
 
 Rows = Sequence[Exchange] | Sequence[Feedback]
 Seen = Callable[[Connection, Sequence[Exchange]], Sequence[Feedback]]
@@ -68,7 +66,8 @@ class GroupWriter:
         """
         written = self.hand_over(rows)
         try:
-            return await asyncio.wait_for(asyncio.shield(written), self._patience_s)
+            async with asyncio.timeout(self._patience_s):
+                return await written
         except TimeoutError as error:
             sentence = f"The store has not written for {self._patience_s:g} s: see whether its disk still answers."
             raise StoreError(sentence) from error
@@ -122,23 +121,23 @@ class GroupWriter:
                     seen = self._seen(conn, served) if self._seen else ()
                     exchanges.add(conn, served)
                     feedback.add(conn, seen)
-                feedback.add(conn, said)
-                known = exchanges.known(conn, {row.exchange_id for row in said if row.exchange_id})
+                known = feedback.add(conn, said)
+        except UnstorableError as error:
+            self._commit_apart(group, error)
         except StoreError as error:
             self._settle(group, error)
-        except _UNWRITABLE as error:
-            self._commit_singly(group, error)
         else:
-            self._settle(group, frozenset(known))
+            self._settle(group, known)
 
-    def _commit_singly(self, group: list[_Unit], error: Exception) -> None:
-        """A row that no database can hold must not take its neighbors with it."""
+    def _commit_apart(self, group: list[_Unit], error: UnstorableError) -> None:
+        """A row that the database cannot hold must not take its neighbors with it: the group is halved until the unit
+        with that row is alone, so that it costs the others a few more commits."""
         if len(group) == 1:
-            ids = ", ".join(row.id for row in group[0].rows[:3])
-            self._settle(group, StoreError(f"{ids!r} cannot be stored ({error}): correct its values."))
+            self._settle(group, error)
             return
-        for unit in group:
-            self._commit([unit])
+        middle = len(group) // 2
+        self._commit(group[:middle])
+        self._commit(group[middle:])
 
     def _settle(self, group: list[_Unit], result: frozenset[str] | StoreError) -> None:
         """Wakes who waits: once for each loop, since each call across threads costs a system call."""

@@ -1,0 +1,134 @@
+"""How each database is opened so that it keeps the store's promises: durable commits, one writer, bounded waits.
+
+SQLite runs in WAL mode with ``synchronous=FULL``: what is committed survives a power cut. Readers see a snapshot and
+never block the writer; a writer takes the write lock when its transaction begins (``BEGIN IMMEDIATE``), so that two
+writers wait for each other instead of failing half way. Postgres is made to behave in the same way: a reader's
+transaction is REPEATABLE READ, and a writer takes an advisory lock first. Without that lock a ``seq`` could be
+committed after a higher one, and a watermark taken in between would lose its row.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from loopwise.errors import SettingsError, missing_extra
+
+if TYPE_CHECKING:
+    import psycopg
+
+_WRITE = "loopwise_write"
+_WRITE_LOCK = int.from_bytes(b"loopwise")  # the advisory lock's number, in each database for itself
+_CONNECT_TIMEOUT_S = 10
+_DEAD_AFTER_S = 30  # a client whose machine is gone must not hold the write lock for hours
+
+
+def address(url: str, root: Path) -> URL:
+    """The address of ``[store] url``, a relative path taken from ``root``. Raises SettingsError."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:  # the latter for a port that is no number
+        raise SettingsError(
+            f"[store] url = {_without_password(url)!r} is not a database address; write sqlite:///loopwise.db or postgresql+psycopg://…"
+        ) from error
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        raise SettingsError(
+            f"[store] url = {parsed.render_as_string()!r} names a database that Loopwise does not know; write "
+            "sqlite:///loopwise.db or postgresql+psycopg://…"
+        )
+    if is_sqlite(parsed) and parsed.database and not Path(parsed.database).is_absolute():
+        parsed = parsed.set(database=str((root / parsed.database).resolve()))
+    return parsed
+
+
+def _without_password(url: str) -> str:
+    """Of an address that cannot be read as one, and may hold a password all the same."""
+    return re.sub(r":[^:/]*@", ":***@", url)
+
+
+def is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def open_engine(url: URL, lock_timeout_s: float) -> Engine:
+    """Raises MissingExtraError where Postgres' driver is not installed; connects to nothing yet. The text of errors
+    holds no parameters, which are what people wrote."""
+    if is_sqlite(url):
+        engine = create_engine(
+            url, hide_parameters=True, connect_args={"timeout": lock_timeout_s, "check_same_thread": False}
+        )
+        event.listen(engine, "connect", partial(_configure_sqlite, lock_timeout_s))
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    waits = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_TIMEOUT_S}
+    try:
+        engine = create_engine(
+            url, hide_parameters=True, pool_pre_ping=True, pool_timeout=lock_timeout_s, connect_args=waits
+        )
+    except ModuleNotFoundError as error:
+        raise missing_extra("psycopg", "postgres") from error
+    event.listen(engine, "connect", partial(_configure_postgres, lock_timeout_s))
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def reading(engine: Engine) -> Connection:
+    """A connection whose transactions see one snapshot."""
+    conn = engine.connect()
+    if is_sqlite(engine.url):
+        return conn
+    return conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def writing(engine: Engine) -> Connection:
+    """A connection whose transactions begin with the write lock."""
+    return engine.connect().execution_options(**{_WRITE: True})
+
+
+def _wants_to_write(conn: Connection) -> bool:
+    return conn.get_execution_options().get(_WRITE, False)
+
+
+def _configure_sqlite(lock_timeout_s: float, connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN would come too late to take the lock
+    for pragma in (
+        f"busy_timeout={int(lock_timeout_s * 1000)}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",  # text that expires leaves the file; FAST would leave copies where pages were merged
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(conn: Connection) -> None:
+    conn.exec_driver_sql("BEGIN IMMEDIATE" if _wants_to_write(conn) else "BEGIN")
+
+
+def _configure_postgres(lock_timeout_s: float, connection: psycopg.Connection, _: ConnectionPoolEntry) -> None:
+    wanted = {
+        "lock_timeout": f"{max(1, int(lock_timeout_s * 1000))}ms",
+        "tcp_keepalives_idle": f"{_DEAD_AFTER_S}s",
+        "tcp_user_timeout": f"{_DEAD_AFTER_S}s",
+    }
+    for name, value in wanted.items():
+        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    # A role or database may have been set to acknowledge what is not on disk; anything stricter is left alone.
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    connection.commit()
+
+
+def _begin_postgres(conn: Connection) -> None:
+    if _wants_to_write(conn):
+        conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
