@@ -60,7 +60,7 @@ def of(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_requests_through_the_gateway_are_counted(gateway: str):
     assert [ask(gateway, "hi"), ask(gateway, "ho"), ask(gateway, "hi", stream=True)] == [200, 200, 200]
-    assert [ask(gateway, "fail"), ask(gateway, "refuse")] == [502, 400]
+    assert [ask(gateway, "fail"), ask(gateway, "refuse")] == [500, 400]
     value = scraped(gateway)
     assert value("loopwise_exchanges_total", **CHAT, status="2xx") == 3
     assert value("loopwise_exchanges_total", **CHAT, status="5xx") == 1
