@@ -93,16 +93,15 @@ def batches(wanted: people.Wanted) -> Iterator[Rows]:
 def write_sqlite(path: str, groups: Iterable[Rows], told: Told) -> int:
     """Returns how many rows of feedback there were. Safe against a killed process, not against a power cut."""
     done = n_feedback = 0
-    secondary = [index for table in (schema.exchanges, schema.feedback) for index in table.indexes]
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         for pragma in ("synchronous=OFF", "cache_size=-262144", "temp_store=MEMORY"):
             database.execute(f"PRAGMA {pragma}")
-        made = [
-            database.execute("SELECT sql FROM sqlite_master WHERE name = ?", (index.name,)).fetchone()[0]
-            for index in secondary
-        ]
-        for index in secondary:
-            database.execute(f"DROP INDEX {index.name}")
+        secondary = database.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN (?, ?)",
+            (schema.exchanges.name, schema.feedback.name),
+        ).fetchall()
+        for name, _ in secondary:
+            database.execute(f"DROP INDEX {name}")
         into_exchanges = insert(schema.exchanges, people.EXCHANGE_COLUMNS)
         into_feedback = insert(schema.feedback, people.FEEDBACK_COLUMNS)
         for served, said in groups:
@@ -112,7 +111,7 @@ def write_sqlite(path: str, groups: Iterable[Rows], told: Told) -> int:
             database.execute("COMMIT")
             done, n_feedback = done + len(served), n_feedback + len(said)
             told(done)
-        for sql in made:
+        for _, sql in secondary:
             database.execute(sql)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with Path(path).open("rb") as file:
