@@ -26,9 +26,7 @@ def model_server() -> Iterator[Model]:
 
 @pytest.fixture
 def model(model_server: Model) -> Model:
-    model_server.seen.clear()
-    model_server.began.clear()
-    model_server.canceled.clear()
+    model_server.reset()
     return model_server
 
 
