@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from itertools import islice
+from typing import Any, get_args
 
 import httpx
 import pytest
 
-from loopwise.store import Store, feedback as rows
-from loopwise.types import Feedback, JsonObject
+from loopwise.gateway.app import create_app
+from loopwise.gateway.opinion import EXPECTED
+from loopwise.gateway.upstream import Upstream
+from loopwise.store import Store, feedback as rows, keys
+from loopwise.types import Feedback, FeedbackKind, JsonObject
+from scripted import Model, serving
 
 Stored = Callable[[], list[Feedback]]
 
@@ -21,6 +28,19 @@ def stored(store: Store) -> Stored:
             return [row for _, row in rows.up_to(conn, rows.watermark(conn))]
 
     return read
+
+
+@pytest.fixture
+def gateway_with_keys(store: Store, model: Model) -> Iterator[Callable[[str], tuple[str, str]]]:
+    """The address of a gateway that wants keys, and a key of the given role."""
+    with ExitStack() as stack:
+
+        def serve(role: str) -> tuple[str, str]:
+            with store.writing() as conn:
+                _, text = keys.make(conn, "test", role, 1.0)
+            return stack.enter_context(serving(create_app(store, Upstream(model.url, None, "embedded", "tiny")))), text
+
+        yield serve
 
 
 def send(gateway: str, body: Any) -> httpx.Response:
@@ -39,7 +59,6 @@ GOOD: list[tuple[JsonObject, Any, JsonObject]] = [
     ({"kind": "metric", "value": 0.25, "name": "resolved"}, 0.25, {"name": "resolved"}),
     ({"kind": "correction", "value": "42"}, "42", {}),
     ({"kind": "preference", "value": {"chosen": "a", "rejected": "b"}}, {"chosen": "a", "rejected": "b"}, {}),
-    ({"kind": "preference", "value": {"chosen": 1, "rejected": 0}}, {"chosen": 1, "rejected": 0}, {}),
     ({"kind": "comment", "value": "fine \u0000 \U0001f600"}, "fine \u0000 \U0001f600", {}),
     ({"kind": "accept"}, None, {}),
     ({"kind": "copy", "value": "part"}, "part", {}),
@@ -69,7 +88,7 @@ def test_every_kind_is_stored_as_it_was_meant(gateway: str, stored: Stored):
         ({"kind": "thumbs", "value": True}, "takes the value 1 or -1; it was True."),
         ({"kind": "thumbs"}, "takes the value 1 or -1; it was None."),
         ({"kind": "rating", "value": 4}, "kind 'rating' needs 'scale'."),
-        ({"kind": "rating", "value": 6, "scale": [1, 5]}, "the rating 6 lies outside its scale [1.0, 5.0]."),
+        ({"kind": "rating", "value": 6, "scale": [1, 5]}, "the rating 6.0 lies outside its scale [1.0, 5.0]."),
         ({"kind": "rating", "value": "4", "scale": [1, 5]}, "takes a number"),
         ({"kind": "rating", "value": 4, "scale": [5]}, "scale: List should have at least 2 items"),
         ({"kind": "metric", "value": 1.0}, "kind 'metric' needs 'name'."),
@@ -81,14 +100,20 @@ def test_every_kind_is_stored_as_it_was_meant(gateway: str, stored: Stored):
         ({"kind": "preference", "value": {"chosen": "a"}}, "two different texts"),
         ({"kind": "accept", "value": "yes"}, "takes the value true, or none"),
         ({"kind": "edit"}, "takes the text after the edit"),
-        ({"kind": "applause", "value": 1}, "kind: Input should be 'thumbs'"),
-        ({"kind": "thumbs", "value": 1, "source": "judge"}, "source: Input should be 'human' or 'implicit'"),
+        ({"kind": "applause", "value": 1}, "kind: Input should be one of thumbs, rating"),
+        ({"kind": "thumbs", "value": 1, "source": "crowd"}, "source: Input should be 'human', 'implicit', 'judge'"),
+        ({"kind": "accept", "value": 1}, "takes the value true, or none; it was 1."),
+        ({"kind": "rating", "value": 3, "scale": [5, 1]}, "scale is [low, high] with low below high"),
+        ({"kind": "thumbs", "value": 1, "user": "a\0b"}, "user: it holds the character NUL"),
+        ({"kind": "thumbs", "value": 1, "comment": "a\0b"}, "comment: it holds the character NUL"),
+        ({"kind": "thumbs", "value": 1, "id": "\0"}, "id: it holds the character NUL"),
+        ({"kind": "thumbs", "value": 1, "exchange_id": "\0"}, "exchange_id: it holds the character NUL"),
         ({"kind": "thumbs", "value": 1, "choice": -1}, "choice: Input should be greater than or equal to 0"),
         ({"kind": "thumbs", "value": 1, "choice": 2**70}, "choice: "),
         ({"kind": "thumbs", "value": 1, "at": "yesterday"}, "at: "),
         ({"kind": "thumbs", "value": 1, "colour": "red"}, "colour: Extra inputs are not permitted"),
         ({"kind": "thumbs", "value": 1, "exchange_id": None}, "name the exchange_id"),
-        ("thumbs", "Feedback [1]: the row: Input should be a valid dictionary"),
+        ("thumbs", "Feedback [1]: the row: Input should be a JSON object; it was 'thumbs'."),
     ],
 )
 def test_a_wrong_row_is_a_sentence_with_its_place_and_nothing_is_stored(
@@ -148,3 +173,80 @@ def test_feedback_is_never_acknowledged_unless_it_is_on_disk(gateway: str, store
     for body in ({"exchange_id": "e", "kind": "accept"}, [{"exchange_id": "e", "kind": "accept"}] * 2):
         answer = send(gateway, body)
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_failed")
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_every_kind_says_what_it_takes():
+    assert set(EXPECTED) == set(get_args(FeedbackKind))
+
+
+def test_a_choice_that_a_known_answer_does_not_have_is_refused(gateway: str, stored: Stored):
+    exchange_id = asked(gateway)  # one choice
+    for row, place in (
+        ({"kind": "thumbs", "value": 1, "choice": 1}, "choice"),
+        ({"kind": "preference", "value": {"chosen": 0, "rejected": 1}}, "choice"),
+    ):
+        answer = send(gateway, {"exchange_id": exchange_id, **row})
+        assert answer.status_code == 400
+        assert "has 1 choice(s), counted from 0: there is no 1" in answer.json()["error"]["message"]
+        listed = send(gateway, [{"exchange_id": exchange_id, "kind": "accept"}, {"exchange_id": exchange_id, **row}])
+        assert (listed.status_code, listed.json()["error"]["param"]) == (400, f"[1].{place}")
+    assert stored() == []
+    later = {"exchange_id": "not known yet", "kind": "preference", "value": {"chosen": 1, "rejected": 0}}
+    assert send(gateway, later).status_code == 202
+    assert stored()[0].value == {"chosen": 1, "rejected": 0}
+
+
+@pytest.mark.parametrize(("role", "status"), [("operator", 202), ("app", 403), ("feedback", 403)])
+def test_judges_and_verifiers_are_heard_through_operators_alone(
+    store: Store, gateway_with_keys: Callable[[str], tuple[str, str]], stored: Stored, role: str, status: int
+):
+    url, key = gateway_with_keys(role)
+    for source in ("judge", "verifier"):
+        row = {"exchange_id": "e", "kind": "thumbs", "value": 1, "source": source}
+        answer = httpx.post(f"{url}/v1/feedback", json=[row], headers={"authorization": f"Bearer {key}"})
+        assert answer.status_code == status
+        if status == 403:
+            assert f"the source {source!r} needs an operator's key" in answer.json()["error"]["message"]
+    human = httpx.post(
+        f"{url}/v1/feedback",
+        json={"exchange_id": "e", "kind": "thumbs", "value": 1},
+        headers={"authorization": f"Bearer {key}"},
+    )
+    assert human.status_code == 202
+    assert [row.source for row in stored()] == (["judge", "verifier", "human"] if role == "operator" else ["human"])
+
+
+def test_a_later_feedback_may_supersede_an_earlier_one(gateway: str, stored: Stored):
+    exchange_id = asked(gateway)
+    first = send(gateway, {"exchange_id": exchange_id, "kind": "thumbs", "value": 1}).json()["ids"][0]
+    send(gateway, {"exchange_id": exchange_id, "kind": "thumbs", "value": -1, "supersedes": first})
+    assert [(row.value, row.supersedes) for row in stored()] == [(1, None), (-1, first)]
+
+
+def test_a_full_queue_is_told_with_a_time_to_try_again(store: Store, model: Model):
+    class Told:
+        def __init__(self) -> None:
+            self.rows: list[Feedback] = []
+
+        def exchanged(self, exchange: Any, recorded: bool) -> None: ...
+
+        def opined(self, rows: Sequence[Feedback]) -> None:
+            self.rows += rows
+
+    told = Told()
+    app = create_app(store, Upstream(model.url, None, "embedded", "tiny"), observers=[told])
+    rows = [{"id": f"f{n}", "exchange_id": "e", "kind": "accept"} for n in range(1_000)]
+    with serving(app) as url, ThreadPoolExecutor(22) as pool:
+        with store.writing():  # the writer waits for the lock, and the queue fills: 20 lists of 1,000 and no more
+            waiting = [pool.submit(send, url, rows) for _ in range(22)]
+            refused = next_done(waiting, 2)
+        assert [answer.status_code for answer in refused] == [503, 503]
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+        assert "the store cannot keep up" in refused[0].json()["error"]["message"]
+        assert sorted(future.result().status_code for future in waiting) == [202] * 20 + [503] * 2
+    assert len(told.rows) == 20_000  # observers hear of what is on disk, and of nothing else
+
+
+def next_done(futures: list[Future[httpx.Response]], n: int) -> list[httpx.Response]:
+    return [future.result() for future in islice(as_completed(futures, timeout=10), n)]

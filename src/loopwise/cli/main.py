@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module in loopwise.cli, what 
     "status": ("turn", "what serves, what is being made, what waits"),
     "simulate": ("people", "simulated people with known truth use a running gateway"),
     "feedback": ("people", "gives feedback on an answer"),
+    "import": ("transfer", "brings in what another tool recorded"),
+    "export": ("transfer", "takes out every exchange and feedback"),
     "practice": ("evidence", "attempts and verdicts, without training"),
     "evaluate": ("evidence", "scores a release on a suite; exit 1 when it is worse than the champion"),
     "releases": ("releases", "every release and its history"),
@@ -44,7 +47,8 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         if cmd_name not in COMMANDS:
             return None
-        function = getattr(importlib.import_module(f"loopwise.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        function = getattr(importlib.import_module(f"loopwise.cli.{COMMANDS[cmd_name][0]}"), name)
         if isinstance(function, typer.Typer):
             return typer.main.get_command(function)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)

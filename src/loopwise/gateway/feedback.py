@@ -9,6 +9,7 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from loopwise.gateway.access import caller_of
 from loopwise.gateway.body import read_json
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.opinion import parse_opinion
@@ -43,9 +44,9 @@ def listed(body: Any, what: str) -> list[Any]:
 
 
 def is_operator(request: Request) -> bool:
-    """Whether the caller may speak for judges and verifiers: an operator's key, or anybody here while there is none."""
-    caller = request.scope.get("loopwise.caller")
-    return caller is None or caller.role == "operator"
+    """Whether the caller may speak for judges and verifiers."""
+    caller = caller_of(request)
+    return caller is not None and caller.role == "operator"
 
 
 async def kept(gateway: Gateway, rows: Sequence[Feedback]) -> bool:
