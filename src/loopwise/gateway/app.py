@@ -24,6 +24,7 @@ from loopwise.gateway.limits import Limits
 from loopwise.gateway.metrics import Metrics
 from loopwise.gateway.models import models
 from loopwise.gateway.observer import Observer
+from loopwise.gateway.openapi import openapi
 from loopwise.gateway.readiness import Readiness
 from loopwise.gateway.record import Recorder
 from loopwise.gateway.seen import Seen
@@ -89,6 +90,7 @@ def create_app(
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route("/metrics", metrics.endpoint),
+        Route("/openapi.json", openapi),
         *page_routes(store),
     ]
     access = Middleware(Access, keyring=keyring, limits=Limits(settings.requests), origins=settings.origins)
