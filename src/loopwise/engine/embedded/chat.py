@@ -49,6 +49,11 @@ class Chat:
             raise EngineError(f"The chat template refuses these messages: {error}.", status=400) from error
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
+    def text_ids(self, text: str) -> list[int]:
+        """Token ids of a text as it stands, without the template; with what the tokenizer itself puts around a text,
+        such as a Llama's first token, as transformers and vLLM have it."""
+        return self._tokenizer.encode(text, add_special_tokens=True).ids
+
     def text(self, ids: Sequence[int]) -> str:
         """The text of sampled tokens. An unfinished character decodes to U+FFFD until its last byte is there."""
         return self._tokenizer.decode(ids, skip_special_tokens=True)

@@ -104,12 +104,19 @@ class Sampler:
     ) -> Request:
         """Queues ``params.n`` completions of one prompt; choice i draws from row ``first_row + i`` of the seed.
 
-        Raises EngineError (status 400) for a prompt that leaves no room in the context.
+        Raises EngineError (status 400) for a prompt that leaves no room in the context or is not of this vocabulary.
         """
-        context = self._model.shape.context
+        context, vocabulary = self._model.shape.context, self._model.shape.vocabulary
         if not 0 < len(prompt_ids) < context:
             raise EngineError(
-                f"The prompt has {len(prompt_ids)} tokens; this model takes 1 to {context - 1}. Shorten the messages.",
+                f"The prompt has {len(prompt_ids)} tokens; this model takes 1 to {context - 1}. Change its length.",
+                status=400,
+            )
+        outside = next((token_id for token_id in prompt_ids if not 0 <= token_id < vocabulary), None)
+        if outside is not None:
+            raise EngineError(
+                f"The prompt has the token id {outside}; this model's are 0 to {vocabulary - 1}. Tokenize the text "
+                "with its own tokenizer, or send the text.",
                 status=400,
             )
         seed = secrets.randbits(63) if params.seed is None else params.seed

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import time
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,11 +20,14 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from loopwise.engine.embedded import wire
 from loopwise.engine.embedded.releases import available, release_folder
 from loopwise.engine.embedded.sampler import Token
 from loopwise.engine.embedded.serving import Finished, Job, Serving, Started
 from loopwise.engine.embedded.weights import fingerprint
+from loopwise.engine.embedded.wire.answer import DONE, Answer, error_body
+from loopwise.engine.embedded.wire.asked import Asked, parse
+from loopwise.engine.embedded.wire.chat import ChatRequest
+from loopwise.engine.embedded.wire.completions import CompletionRequest
 from loopwise.errors import EngineError
 
 MAX_BODY_BYTES = 4 * 2**20
@@ -46,6 +46,7 @@ def create_app(models: Path, threads: int = 1) -> Starlette:
 
     routes = [
         Route("/v1/chat/completions", chat_completions, methods=["POST"]),
+        Route("/v1/completions", completions, methods=["POST"]),
         Route("/v1/models", list_models),
         Route("/healthz", healthz),
     ]
@@ -54,28 +55,12 @@ def create_app(models: Path, threads: int = 1) -> Starlette:
 
 async def chat_completions(http: HttpRequest) -> Response:
     """OpenAI's chat completions, whole or as a stream."""
-    asked = wire.parse(await _body(http))
-    serving: Serving = http.app.state.serving
-    job = Job(asked.model, asked.messages, asked.params(), bool(asked.stream))
-    serving.submit(job)
-    started = await job.events.get()
-    if isinstance(started, EngineError):
-        raise started
-    assert isinstance(started, Started)
-    head = {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
-        "created": int(time.time()),
-        "model": asked.model,
-        "system_fingerprint": started.fingerprint,
-    }
-    if asked.stream:
-        with_usage = asked.stream_options is not None and asked.stream_options.include_usage
-        return StreamingResponse(_stream(serving, job, head, started, with_usage), media_type="text/event-stream")
-    finished = await _finished_or_gone(http, job)
-    if finished is None:
-        serving.cancel(job)
-        return Response(status_code=499)
-    return JSONResponse(wire.answer(head, started, finished.request))
+    return await _complete(http, parse(ChatRequest, await _body(http)))
+
+
+async def completions(http: HttpRequest) -> Response:
+    """OpenAI's completions of raw text, whole or as a stream."""
+    return await _complete(http, parse(CompletionRequest, await _body(http)))
 
 
 async def list_models(http: HttpRequest) -> Response:
@@ -101,6 +86,24 @@ async def list_models(http: HttpRequest) -> Response:
 async def healthz(http: HttpRequest) -> Response:
     """Says that the process answers, and how many completions it is sampling."""
     return JSONResponse({"status": "ok", "running": http.app.state.serving.rows()})
+
+
+async def _complete(http: HttpRequest, asked: Asked) -> Response:
+    serving: Serving = http.app.state.serving
+    job = Job(asked.model, asked.prompts, asked.params(), bool(asked.stream))
+    serving.submit(job)
+    started = await job.events.get()
+    if isinstance(started, EngineError):
+        raise started
+    assert isinstance(started, Started)
+    answer = asked.answer(started)
+    if asked.stream:
+        return StreamingResponse(_stream(serving, job, answer, asked.with_usage), media_type="text/event-stream")
+    finished = await _finished_or_gone(http, job)
+    if finished is None:
+        serving.cancel(job)
+        return Response(status_code=499)
+    return JSONResponse(answer.whole(finished.requests))
 
 
 async def _body(http: HttpRequest) -> bytes:
@@ -129,27 +132,24 @@ async def _finished_or_gone(http: HttpRequest, job: Job) -> Finished | None:
         gone.cancel()
 
 
-async def _stream(
-    serving: Serving, job: Job, head: dict[str, Any], started: Started, with_usage: bool
-) -> AsyncIterator[bytes]:
-    token_text = started.token_text if job.params.logprobs else None
+async def _stream(serving: Serving, job: Job, answer: Answer, with_usage: bool) -> AsyncIterator[bytes]:
     tokens = 0
     try:
-        for index in range(job.params.n):
-            yield wire.first_chunk(head, index)
+        for chunk in answer.opening_chunks():
+            yield chunk
         while isinstance(event := await job.events.get(), Token):
             tokens += 1
-            yield wire.token_chunk(head, event, token_text)
+            yield answer.token_chunk(event)
         if with_usage:
-            yield wire.usage_chunk(head, started.prompt_tokens, tokens)
-        yield wire.DONE
+            yield answer.usage_chunk(tokens)
+        yield DONE
     finally:
         serving.cancel(job)  # does nothing to a job that has ended
 
 
 async def _refuse(http: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, EngineError)
-    return JSONResponse(wire.error_body(error), status_code=error.status or 500)
+    return JSONResponse(error_body(error), status_code=error.status or 500)
 
 
 @lru_cache(maxsize=256)

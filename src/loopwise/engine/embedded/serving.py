@@ -7,7 +7,7 @@ import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -19,7 +19,7 @@ from loopwise.engine.embedded.releases import release_folder
 from loopwise.engine.embedded.sampler import Request, Sampler, Token
 from loopwise.engine.embedded.weights import load
 from loopwise.errors import EngineError
-from loopwise.types import Message, SamplingParams
+from loopwise.types import SamplingParams
 
 KEPT_RELEASES = 4
 
@@ -30,17 +30,19 @@ class Started:
 
     fingerprint: str
     prompt_tokens: int
-    token_text: Callable[[int], str]
+    choices: int  # n of each prompt
+    chat: Chat
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The last event of a job: the request with all its completions."""
+    """The last event of a job: the request of each prompt, with all its completions."""
 
-    request: Request
+    requests: Sequence[Request]
 
 
 Event = Started | Token | Finished | EngineError
+Prompts = Callable[[Chat], Sequence[Sequence[int]]]
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,20 @@ class _Resident:
 
 
 class Job:
-    """One chat request on its way; its events arrive in ``events``, on the loop that made it."""
+    """One call on its way; its events arrive in ``events``, on the loop that made it.
 
-    def __init__(self, release: str, messages: Sequence[Message], params: SamplingParams, stream: bool):
-        self.release, self.messages, self.params, self.stream = release, messages, params, stream
+    ``prompts`` makes the token ids of each prompt, by the release's tokenizer; it runs in the sampling thread and may
+    raise EngineError. Choices are numbered through: those of prompt i begin at i times ``params.n``.
+    """
+
+    def __init__(self, release: str, prompts: Prompts, params: SamplingParams, stream: bool):
+        self.release, self.prompts, self.params, self.stream = release, prompts, params, stream
         self.loop = asyncio.get_running_loop()
         self.events: asyncio.Queue[Event] = asyncio.Queue()
-        self.running: tuple[Sampler, Request] | None = None  # set and read by the sampling thread alone
+        # Set and read by the sampling thread alone:
+        self.sampler: Sampler | None = None
+        self.requests: list[Request] = []
+        self.unfinished = 0
 
 
 class Serving:
@@ -115,24 +124,35 @@ class Serving:
     def _admit(self, job: Job) -> None:
         try:
             resident = self._resident(job.release)
-            prompt_ids = resident.chat.prompt_ids(job.messages)
-            request = resident.sampler.add(
-                prompt_ids,
-                job.params,
-                on_token=(lambda token: self._outbox.append((job, token))) if job.stream else None,
-                on_done=lambda request: self._outbox.append((job, Finished(request))),
-            )
+            prompts = job.prompts(resident.chat)
+            job.sampler, job.unfinished = resident.sampler, len(prompts)
+            for prompt_ids in prompts:
+                job.requests.append(self._add(job, resident.sampler, prompt_ids))
         except EngineError as error:
+            self._drop(job)  # the prompts before the one that is refused
             self._outbox.append((job, error))
             return
-        job.running = (resident.sampler, request)
-        started = Started(resident.fingerprint, len(prompt_ids), resident.chat.token_text)
+        prompt_tokens = sum(len(prompt_ids) for prompt_ids in prompts)
+        started = Started(resident.fingerprint, prompt_tokens, len(prompts) * job.params.n, resident.chat)
         self._outbox.append((job, started))
 
+    def _add(self, job: Job, sampler: Sampler, prompt_ids: Sequence[int]) -> Request:
+        first = len(job.requests) * job.params.n
+
+        def on_token(token: Token) -> None:
+            self._outbox.append((job, replace(token, choice=first + token.choice)))
+
+        def on_done(request: Request) -> None:
+            job.unfinished -= 1
+            if job.unfinished == 0:
+                self._outbox.append((job, Finished(job.requests)))
+
+        return sampler.add(prompt_ids, job.params, first, on_token if job.stream else None, on_done)
+
     def _drop(self, job: Job) -> None:
-        if job.running is not None:
-            sampler, request = job.running
-            sampler.cancel(request)
+        for request in job.requests:
+            if job.sampler is not None and request.unfinished:
+                job.sampler.cancel(request)
 
     def _resident(self, release: str) -> _Resident:
         if release not in self._residents:
