@@ -102,7 +102,7 @@ def document() -> JsonObject:
 def _model_call(endpoint: Endpoint) -> JsonObject:
     answer = _json(_ref(f"{endpoint.name}.answer"))
     if endpoint.assembly is not None:
-        answer |= {"text/event-stream": {"schema": {"type": "string"}}}
+        answer |= {"text/event-stream": {}}
     ok = {
         "description": "The answer, or with `stream` its events.",
         "content": answer,

@@ -31,7 +31,9 @@ _PASSED_ON: JsonObject = {
     "metadata": nullable(
         {
             "type": "object",
-            "properties": {"episode_id": {**NAME, "description": "The episode; it is not passed on."}},
+            "properties": {
+                "episode_id": {"description": "The episode, where no header names it: a name. It is not passed on."}
+            },
         }
     ),
 }
@@ -82,4 +84,6 @@ def answer_schema(endpoint: Endpoint) -> JsonObject:
             "description": "The weights that answered: `sha256:…` proved, `probe:…` probed, `upstream:…` only claimed.",
         },
     }
+    if endpoint == "embeddings":  # OpenAI's have none; the header x-loopwise-exchange tells it
+        del told["id"]
     return {"type": "object", "required": [*told, *own], "properties": {**told, **own}}
