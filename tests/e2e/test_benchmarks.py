@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+from loopwise.store import Store, exchanges, feedback, releases
+from loopwise.types import Exchange, Feedback
 
 ROOT = Path(__file__).parents[2]
 SIZES = ("--rounds", "1", "--seconds", "0.05", "--soak", "300", "--small", "300", "--large", "600")
@@ -82,34 +88,58 @@ def test_a_stopped_run_leaves_no_process_and_no_store_and_goes_on_from_its_last_
     assert _left_in(work) == []
 
 
-def test_the_seeder_makes_the_same_rows_for_the_same_seed_in_a_store_that_opens(tmp_path: Path):
-    from loopwise.store import Store, exchanges, feedback, releases
+def _seed(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.gateway.seed", str(folder), "--exchanges", "1000", *args]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
-    seen: list[Any] = []
-    for place, seed in (("one", "1"), ("same", "1"), ("other", "2")):
-        folder = tmp_path / place
-        command = [sys.executable, "-m", "benchmarks.gateway.seed", str(folder), "--exchanges", "1000", "--seed", seed]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        store = Store("sqlite:///loopwise.db", folder)
-        with store.reading() as conn:
-            served = [row for _, row in exchanges.up_to(conn, exchanges.watermark(conn))]
-            said = [row for _, row in feedback.up_to(conn, feedback.watermark(conn))]
-            assert releases.the_champion(conn).name == served[-1].release
-            indexes = {row[0] for row in conn.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'")}
-        store.close()
-        assert json.loads(done.stdout)["feedback"] == len(said)
-        assert {"exchanges_user", "exchanges_episode", "feedback_exchange"} <= indexes
-        seen.append((served, said))
-    assert seen[0] == seen[1] != seen[2]
-    served, said = seen[0]
+
+def _seeded(folder: Path, *args: str, url: str = "sqlite:///loopwise.db") -> tuple[list[Exchange], list[Feedback]]:
+    """Seeds a store and reads it back."""
+    done = _seed(folder, *args, "--url", url)
+    assert done.returncode == 0, done.stderr
+    with closing(Store(url, folder)) as store, store.reading() as conn:
+        served = [row for _, row in exchanges.up_to(conn, exchanges.watermark(conn))]
+        said = [row for _, row in feedback.up_to(conn, feedback.watermark(conn))]
+        assert releases.the_champion(conn).name == served[-1].release
+    assert json.loads(done.stdout)["feedback"] == len(said)
+    return served, said
+
+
+def test_the_seeder_makes_the_same_rows_for_the_same_seed_and_others_for_another(tmp_path: Path):
+    served, said = _seeded(tmp_path / "one", "--seed", "1")
+    assert (served, said) == _seeded(tmp_path / "same", "--seed", "1")
+    other, _ = _seeded(tmp_path / "other", "--seed", "2")
+    assert not {row.id for row in served} & {row.id for row in other}
+
+
+def test_seeded_rows_are_such_as_three_months_of_traffic_leave(tmp_path: Path):
+    served, said = _seeded(tmp_path)
     assert len({row.id for row in served}) == 1_000
     assert [row.at for row in served] == sorted(row.at for row in served)
     assert 89 * 86_400 < served[-1].at - served[0].at < 90 * 86_400
-    assert 25 <= len(said) <= 80  # a twentieth: 50, give or take four standard deviations of 7
+    assert 22 <= len(said) <= 78  # a twentieth: 50, give or take four standard deviations of 6.9
     assert {row.exchange_id for row in said} <= {row.id for row in served}
-    answered = [row.response["choices"][0]["message"]["content"] for row in served if row.response]
-    assert len(set(answered)) == len(answered) > 950
+    assert len({row.release for row in served}) == 5
+    answers = [row.response["choices"][0]["message"]["content"] for row in served if row.response]
+    assert len(set(answers)) == len(answers) > 950
+    sizes = [len(json.dumps(row.request)) + len(json.dumps(row.response)) for row in served]
+    assert 800 < sum(sizes) / len(sizes) < 1_600
 
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+def test_a_seeded_store_has_every_index_of_one_that_was_not_and_is_not_seeded_twice(tmp_path: Path):
+    def indexes(folder: Path) -> set[str]:
+        with closing(sqlite3.connect(folder / "loopwise.db")) as database:
+            return {sql for (sql,) in database.execute("SELECT sql FROM sqlite_master WHERE type = 'index'")}
+
+    for folder in ("seeded", "plain"):
+        (tmp_path / folder).mkdir()
+    assert _seed(tmp_path / "seeded").returncode == 0
+    Store("sqlite:///loopwise.db", tmp_path / "plain", create=True).close()
+    assert indexes(tmp_path / "seeded") == indexes(tmp_path / "plain")
+    again = _seed(tmp_path / "seeded")
     assert again.returncode == 2
     assert "holds exchanges already" in again.stderr
+
+
+def test_postgres_is_seeded_with_the_same_rows_as_sqlite(tmp_path: Path, postgres_database: Callable[[], str]):
+    assert _seeded(tmp_path / "postgres", url=postgres_database()) == _seeded(tmp_path / "sqlite")
