@@ -172,7 +172,9 @@ def test_the_first_key_closes_a_running_gateway_within_a_second(gateway: str, ma
     assert httpx.get(f"{gateway}/v1/models", headers=bearer(key)).status_code == 200
 
 
-def test_while_the_keys_cannot_be_read_those_last_known_keep_their_rights(app_key: str, tmp_path: Path, gateway: str):
+def test_while_the_keys_cannot_be_read_those_last_known_keep_their_rights(
+    app_key: str, tmp_path: Path, gateway: str, caplog: pytest.LogCaptureFixture
+):
     header = bearer(app_key)
     assert httpx.get(f"{gateway}/v1/models", headers=header).status_code == 200
     database = sqlite3.connect(tmp_path / "loopwise.db")
@@ -180,6 +182,10 @@ def test_while_the_keys_cannot_be_read_those_last_known_keep_their_rights(app_ke
     time.sleep(0.6)  # longer than the gateway takes its last reading for fresh
     assert httpx.get(f"{gateway}/v1/models", headers=header).status_code == 200
     assert httpx.get(f"{gateway}/v1/models").status_code == 401
+    time.sleep(0.6)
+    assert httpx.get(f"{gateway}/v1/models", headers=header).status_code == 200
+    [alarm] = [record.message for record in caplog.records if record.levelname == "ERROR"]  # of both readings
+    assert "The API keys cannot be read, so those last known keep their rights" in alarm
     database.execute("UPDATE lost SET revoked = 1")
     database.execute("ALTER TABLE lost RENAME TO api_keys")
     database.commit()

@@ -30,9 +30,10 @@ class Patience:
     # 20 MB of images in a minute are 2.7 Mbit/s: a poor line upwards.
     body_s: float = 60.0
     body_bytes: int = 1 << 25
-    # What waits for the reader is 64 kB at most beyond the kernel's own buffers. Who does not make room in a minute
-    # reads less than a hundredth of the slowest modem, or nothing.
+    # Of what waits for it, a reader takes ``taken_bytes`` in this time, or all. That is 1 kB/s: a third of the slowest
+    # modem; and what waits of a stream is hardly more.
     taken_s: float = 60.0
+    taken_bytes: int = 65_536
     # Longer than the clients' pools keep a connection (httpx 5 s, aiohttp 15 s, Node 4 s): they close it, not we, so
     # that no request meets the closing.
     idle_s: int = 75
@@ -116,14 +117,12 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.transport.is_closing() and self.transport.get_write_buffer_size():
-            self._hurry()  # a transport that closes waits for its reader, for ever if it may
+        if self.transport.is_closing():
+            self._hurry()
 
     def timeout_keep_alive_handler(self) -> None:
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
-        else:
-            super().timeout_keep_alive_handler()
+        super().timeout_keep_alive_handler()
+        self._hurry()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -161,9 +160,18 @@ class PatientProtocol(HttpToolsProtocol):
         self._end(ApiError(408, sentence, code="request_timeout"))
 
     def _hurry(self) -> None:
-        """Cuts the connection off unless its reader takes what waits."""
-        if self._write_timer is None:
-            self._write_timer = self.loop.call_later(self.patience.taken_s, self.transport.abort)
+        """From now on the reader must take what waits. A transport that closes would wait for it for ever."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting and self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.patience.taken_s, self._look_after, waiting)
+
+    def _look_after(self, waited: int) -> None:
+        """Cuts the connection off where too little of ``waited`` bytes was taken."""
+        self._write_timer = None
+        if waited - self.transport.get_write_buffer_size() < self.patience.taken_bytes:
+            self.transport.abort()
+        else:
+            self._hurry()
 
     def _end(self, error: ApiError) -> None:
         """Closes the connection, with an answer where none has begun."""
