@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
 
 from sqlalchemy import Connection, select
@@ -24,7 +25,8 @@ _PEEKED = 10  # rows by which a wrong format is known
 
 @dataclass
 class Imported:
-    """What came of a file. ``known`` were stored before; ``left_out`` are rows that say nothing of an answer."""
+    """What came of a file. ``known`` were stored before, or twice in the file; ``left_out`` are rows that say nothing
+    of an answer."""
 
     exchanges: int = 0
     feedback: int = 0
@@ -49,7 +51,7 @@ class Imported:
             "known": self.known,
             "left_out": self.left_out,
             "refused_count": self.refused,
-            "refused": [{"line": row.line, "reason": row.reason} for row in self.told],
+            "refused": [{"line": row.line, "reason": row.reason} for row in sorted(self.told, key=attrgetter("line"))],
         }
 
 

@@ -146,17 +146,17 @@ def _score(row: JsonObject, key: bytes | None, answer: str | None) -> Record:
     author = text(row.get("authorUserId"), "authorUserId") or text(row.get("authorUserName"), "authorUserName")
     user = author or (None if source == "EVAL" else row.get("userId") or table(row.get("trace"), "trace").get("userId"))
     said = _said(row, str(row.get("dataType")), name)
-    metadata = table(row.get("metadata"), "metadata")
+    metadata, comment = table(row.get("metadata"), "metadata"), text(row.get("comment"), "comment")
     return opinion(
         {
             # a score is changed in place: another value is another feedback
-            "id": f"langfuse:{row.get('id') or digest(row)}:{digest([said, row.get('comment')])[:8]}",
+            "id": f"langfuse:{row.get('id') or digest(row)}:{digest([said, comment])[:8]}",
             "exchange_id": observation or answer or trace,
             "episode_id": trace or session,
             "at": instant(row.get("timestamp") or row.get("createdAt"), "timestamp"),
             "source": _SOURCES[source],
             "user": text(user, "userId"),
-            "comment": text(row.get("comment"), "comment"),
+            "comment": comment,
             **said,
             "metadata": {**metadata, **said.get("metadata", {}), "langfuse_source": source},
         },

@@ -34,7 +34,8 @@ def read(row: JsonObject, key: bytes | None) -> list[Record]:
     if message_id is None:
         raise RowError("meta.message_id is missing: the row does not say which message is rated.")
     user = text(row.get("user_id"), "user_id")
-    messages = _messages(table(row.get("snapshot"), "snapshot"))
+    chat = table(table(row.get("snapshot"), "snapshot").get("chat"), "snapshot.chat")
+    asker, messages = text(chat.get("user_id"), "snapshot.chat.user_id") or user, _messages(chat)
     rated = messages.get(message_id)
     answers = [] if rated is None else _siblings(rated, messages)
     comment = text(data.get("comment"), "data.comment")
@@ -48,7 +49,7 @@ def read(row: JsonObject, key: bytes | None) -> list[Record]:
     }
     name = f"open-webui:{row.get('id')}:{row.get('updated_at')}"
     said = [opinion({**common, **each, "id": name + mark}, key) for mark, each in _said(data, comment)]
-    return [*(_exchange(answer, messages, (chat_id, user, data.get("model_id")), key) for answer in answers), *said]
+    return [*(_exchange(answer, messages, (chat_id, asker, data.get("model_id")), key) for answer in answers), *said]
 
 
 def _said(data: JsonObject, comment: str | None) -> list[tuple[str, JsonObject]]:
@@ -82,9 +83,8 @@ def _kept(data: JsonObject, meta: JsonObject) -> JsonObject:
     return {name: value for name, value in told.items() if value not in (None, "", [])}
 
 
-def _messages(snapshot: JsonObject) -> dict[str, JsonObject]:
+def _messages(chat: JsonObject) -> dict[str, JsonObject]:
     """The chat's messages by id; none where the row has no snapshot."""
-    chat = table(snapshot.get("chat"), "snapshot.chat")
     inner = table(chat.get("chat"), "snapshot.chat.chat") or chat
     found = table(table(inner.get("history"), "history").get("messages"), "history.messages")
     return {id: cast(JsonObject, message) for id, message in found.items() if isinstance(message, dict)}
@@ -104,7 +104,7 @@ def _siblings(rated: JsonObject, messages: dict[str, JsonObject]) -> list[JsonOb
 def _exchange(
     answer: JsonObject, messages: dict[str, JsonObject], known: tuple[str | None, str | None, Any], key: bytes | None
 ) -> Record:
-    chat_id, user, model_id = known
+    chat_id, asker, model_id = known
     usage = answer.get("usage")
     return exchange(
         {
@@ -114,7 +114,7 @@ def _exchange(
             "model": answer.get("selectedModelId") or answer.get("model") or model_id or "unknown",
             "messages": _before(answer, messages),
             "content": str(answer.get("content") or ""),
-            "user": user,
+            "user": asker,
             "episode_id": chat_id,
             "usage": usage if isinstance(usage, dict) else None,
         },

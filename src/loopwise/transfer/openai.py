@@ -108,12 +108,20 @@ def _batch(row: JsonObject, asked: Row | None) -> JsonObject:
     response, error = table(row.get("response"), "response"), row.get("error")
     body = table(response.get("body"), "response.body")
     status = response.get("status_code")
-    failed = error or body.get("error") or (isinstance(status, int) and status >= 400)
+    failed: Any = (
+        error or body.get("error") or (f"status {status}" if isinstance(status, int) and status >= 400 else None)
+    )
     fields: JsonObject = {"id": body.get("id") or row.get("id"), "request": request, "status": status}
     fields["metadata"] = {**table(row.get("metadata"), "metadata"), "custom_id": row["custom_id"]}
     if failed:
-        return {**fields, "error": str(error or body.get("error") or f"status {status}"), "response": None}
+        return {**fields, "error": _told(failed), "response": None}
     return {**fields, "error": None, "response": body}
+
+
+def _told(error: Any) -> str:
+    """An error's message, where it is OpenAI's object."""
+    message = cast(JsonObject, error).get("message") if isinstance(error, dict) else error
+    return str(cast(Any, error) if message is None else message)
 
 
 def _endpoint(request: JsonObject, response: JsonObject) -> str:

@@ -8,9 +8,10 @@ false where the project stores names, which are then hashed by whoever imports t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -48,12 +49,12 @@ def reader(rows: Iterator[Row], key: bytes | None) -> Iterator[Taken | Refused]:
 
 
 def _record(row: JsonObject, key: bytes | None) -> Record:
-    fields = {name: value for name, value in row.items() if name != "type"}
-    try:
+    fields = json.dumps({name: value for name, value in row.items() if name != "type"})
+    try:  # as JSON: of Python objects, strictness would want instances
         if row.get("type") == "exchange":
-            return _exchange(_EXCHANGE.validate_python(fields, strict=True), key)
+            return _exchange(_EXCHANGE.validate_json(fields, strict=True), key)
         if row.get("type") == "feedback":
-            return _feedback(_FEEDBACK.validate_python(fields, strict=True), key)
+            return _feedback(_FEEDBACK.validate_json(fields, strict=True), key)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -80,8 +81,8 @@ def _feedback(found: Feedback, key: bytes | None) -> Feedback:
 
 def _is_gone(found: Feedback) -> bool:
     """Whether the feedback is what ``store.textless`` leaves of a text."""
-    if found.kind == "preference" and isinstance(found.value, dict):
-        return all(value is None for value in cast(JsonObject, found.value).values())
+    if found.kind == "preference":
+        return found.value == {"chosen": None, "rejected": None}
     return found.value is None and found.kind not in ("thumbs", "rating", "metric")
 
 

@@ -81,6 +81,8 @@ def _line(line: int, content: bytes) -> Iterator[Row | Refused]:
         value = _loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         yield Refused(line, f"The line is not UTF-8 text ({error.reason} at byte {error.start}).")
+    except json.JSONDecodeError as error:
+        yield Refused(line, f"The line is not JSON ({error.msg} at character {error.pos}).")
     except (ValueError, RecursionError) as error:
         yield Refused(line, f"The line is not JSON ({error}).")
     else:
@@ -91,22 +93,26 @@ def _line(line: int, content: bytes) -> Iterator[Row | Refused]:
 def _array(text: io.TextIOWrapper) -> Iterator[Row | Refused]:
     """The elements of a JSON array, as they come: each is decoded once it is whole."""
     decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-    buffer, at, place = text.read(_CHUNK).lstrip(), 1, 0
-    while True:
-        at = cast("re.Match[str]", _GAP.match(buffer, at)).end()
-        if buffer.startswith("]", at):
-            return
-        try:
-            value, at = decoder.raw_decode(buffer, at)
-        except (ValueError, RecursionError) as error:
-            more = "" if len(buffer) - at > LONGEST_ROW else text.read(max(_CHUNK, len(buffer) - at))
-            if not more:
-                yield Refused(place + 1, f"The JSON breaks off or is broken here ({error}); nothing after it is read.")
+    with text:
+        buffer, at, place = text.read(_CHUNK).lstrip(), 1, 0
+        while True:
+            at = cast("re.Match[str]", _GAP.match(buffer, at)).end()
+            if buffer.startswith("]", at):
                 return
-            buffer, at = buffer[at:] + more, 0
-        else:
-            place += 1
-            yield _row(place, value)
+            try:
+                value, at = decoder.raw_decode(buffer, at)
+            except (ValueError, RecursionError) as error:
+                more = "" if len(buffer) - at > LONGEST_ROW else text.read(max(_CHUNK, len(buffer) - at))
+                if not more:
+                    why = error.msg if isinstance(error, json.JSONDecodeError) else error
+                    yield Refused(
+                        place + 1, f"The JSON breaks off or is broken here ({why}); nothing after it is read."
+                    )
+                    return
+                buffer, at = buffer[at:] + more, 0
+            else:
+                place += 1
+                yield _row(place, value)
 
 
 def _document(file: BinaryIO) -> Iterator[Row | Refused] | None:
@@ -128,20 +134,22 @@ def _page(value: Any) -> list[Any] | None:
 
 def _csv(text: io.TextIOWrapper) -> Iterator[Row | Refused]:
     csv.field_size_limit(LONGEST_ROW)
-    reader = csv.DictReader(text)
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Refused(line, f"The line is not CSV ({error}).")
-            continue
-        if None in row or None in row.values():
-            yield Refused(reader.line_num, f"The row does not have {len(reader.fieldnames or ())} cells, as the head.")
-        else:
-            yield _row(reader.line_num, row)
+    with text:
+        reader = csv.DictReader(text)
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Refused(reader.line_num, f"The line is not CSV ({error}).")
+                continue
+            if None in row or None in row.values():
+                yield Refused(
+                    reader.line_num, f"The row does not have {len(reader.fieldnames or ())} cells, as the head."
+                )
+            else:
+                yield _row(reader.line_num, row)
 
 
 def _row(line: int, value: Any) -> Row | Refused:

@@ -1,0 +1,79 @@
+"""``loopwise import`` and ``export`` as people type them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loopwise.store import Store
+
+SAMPLES = Path(__file__).parent.parent / "data" / "imports"
+
+
+def run(*args: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "loopwise.cli.main", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "loopwise.toml").write_text('[engine]\nkind = "openai"\nurl = "http://127.0.0.1:9/v1"\nmodel = "m"\n')
+    Store("sqlite:///loopwise.db", tmp_path, create=True).close()
+    return tmp_path
+
+
+def test_an_import_tells_counts_and_refused_rows(project: Path):
+    done = run("import", SAMPLES / "openai-logs.jsonl", "--format", "openai", "--dir", project, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert {name: told[name] for name in ("exchanges", "feedback", "known", "left_out", "refused_count")} == {
+        "exchanges": 5, "feedback": 0, "known": 0, "left_out": 0, "refused_count": 4,
+    }  # fmt: skip
+    assert [row["line"] for row in told["refused"]] == [3, 8, 9, 10]
+    shown = run("import", SAMPLES / "openai-logs.jsonl", "--format", "openai", "--dir", project)
+    assert shown.returncode == 0
+    assert "4 refused" in shown.stdout
+    assert "The last message is not the assistant's" in " ".join(shown.stdout.split())
+
+
+def test_nothing_taken_is_exit_status_1(project: Path):
+    (project / "log.jsonl").write_text('{"messages": []}\n')
+    done = run("import", project / "log.jsonl", "--format", "openai", "--dir", project, "--json")
+    assert (done.returncode, json.loads(done.stdout)["refused_count"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (
+            (SAMPLES / "langfuse-scores.json", "--format", "openai"),
+            "looks like langfuse, not openai: say --format langfuse",
+        ),
+        ((SAMPLES / "langfuse-scores.json", "--format", "csv"), "choose one of open-webui, langfuse, openai, loopwise"),
+        ((SAMPLES / "nothing.json", "--format", "langfuse"), "There is no file"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exit_status_2(project: Path, args: tuple[object, ...], sentence: str):
+    done = run("import", *args, "--dir", project)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_export_comes_back_as_it_went(project: Path, tmp_path: Path):
+    run("import", SAMPLES / "open-webui.json", "--format", "open-webui", "--dir", project)
+    printed = run("export", "--dir", project)
+    told = run("export", "--dir", project, "--out", tmp_path / "all.jsonl", "--json")
+    assert json.loads(told.stdout) == {"exchanges": 3, "feedback": 6, "out": str(tmp_path / "all.jsonl")}
+    assert printed.stdout == (tmp_path / "all.jsonl").read_text()
+    assert len(printed.stdout.splitlines()) == 1 + 3 + 6
+    assert [path.name for path in tmp_path.glob("all*")] == ["all.jsonl"]
+    again = run("import", tmp_path / "all.jsonl", "--format", "loopwise", "--dir", project, "--json")
+    assert (json.loads(again.stdout)["known"], json.loads(again.stdout)["refused_count"]) == (9, 0)
+    lost = run("export", "--dir", project, "--json")
+    assert (lost.returncode, "give --out too" in lost.stderr) == (2, True)
