@@ -70,7 +70,7 @@ def create_app(
                 writer=writer,
                 recorder=recorder,
                 served=Served(store),
-                readiness=Readiness(store, upstream, session),
+                readiness=Readiness(store, writer, upstream, session),
                 pseudonym_key=secret if settings.pseudonyms else None,
                 observers=observers,
             )

@@ -11,6 +11,7 @@ from loopwise.engine.openai import endpoint, unreachable
 from loopwise.errors import StoreError
 from loopwise.gateway.upstream import Upstream
 from loopwise.store import Store, meta, releases
+from loopwise.store.writer import GroupWriter
 
 FRESH_S = 1.0
 _PATIENCE = aiohttp.ClientTimeout(total=2.0)
@@ -19,8 +20,9 @@ _PATIENCE = aiohttp.ClientTimeout(total=2.0)
 class Readiness:
     """What the last look found. One look serves all who ask within ``FRESH_S``: it costs a write to the disk."""
 
-    def __init__(self, store: Store, upstream: Upstream, session: aiohttp.ClientSession):
+    def __init__(self, store: Store, writer: GroupWriter, upstream: Upstream, session: aiohttp.ClientSession):
         self._store = store
+        self._writer = writer
         self._upstream = upstream
         self._session = session
         self._looking = asyncio.Lock()
@@ -37,6 +39,8 @@ class Readiness:
             return self._found
 
     def _store_check(self) -> str:
+        if not self._writer.alive:
+            return "The writer has ended: see the log, and restart the gateway."
         try:
             with self._store.writing() as conn:
                 meta.prove_writable(conn)

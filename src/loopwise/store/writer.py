@@ -58,6 +58,11 @@ class GroupWriter:
         """Rows handed over and not yet on disk."""
         return self._waiting_rows
 
+    @property
+    def alive(self) -> bool:
+        """Whether rows are still taken: an error of our own ends the thread, and is in the log."""
+        return self._thread.is_alive()
+
     async def write(self, rows: Rows) -> frozenset[str]:
         """Returns when ``rows`` are on disk, with the ids of those exchanges that feedback among them names and the
         store has. They are written even when whoever waits goes away.
@@ -74,6 +79,8 @@ class GroupWriter:
 
     def hand_over(self, rows: Rows) -> asyncio.Future[frozenset[str]]:
         """As ``write``, without waiting. Raises StoreError when too much waits; wants a running event loop."""
+        if not self.alive:
+            raise StoreError("The writer has ended: see the log, and restart the gateway.")
         with self._lock:
             if self._waiting_rows + len(rows) > self._most_rows:
                 raise StoreError(
@@ -95,8 +102,11 @@ class GroupWriter:
     def _run(self) -> None:
         while True:
             group, last = self._next_group()
-            if group:
+            try:
                 self._commit(group)
+            except BaseException as error:
+                self._settle(group, StoreError(f"The writer broke ({error!r}): see the log, and restart the gateway."))
+                raise
             if last:
                 return
 
