@@ -1,7 +1,8 @@
-"""The figure: throughput, added latency, the soak, and what is held against its target."""
+"""The figure: throughput, added latency, feedback, cost as the store grows, and the soak."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,11 +12,13 @@ import matplotlib as mpl
 from benchmarks.gateway.kept import Cell
 from benchmarks.gateway.report import ORDER, short
 from benchmarks.gateway.serving import CONNECTIONS
-from benchmarks.gateway.targets import Found, per_cpu_s
+from benchmarks.gateway.targets import Found, per_cpu_s, per_s
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullFormatter
 
 COLORS = {"direct": "#9aa6a1", "bare": "#7fa8c9", "loopwise": "#2f6f5e", "litellm": "#c98a4b"}
 NAMES = {"direct": "directly", "bare": "bare recording proxy", "loopwise": "Loopwise", "litellm": "LiteLLM, no record"}
@@ -25,11 +28,13 @@ WIDTH = 0.2
 
 def draw(cells: Sequence[Cell], path: Path) -> None:
     found = Found(cells)
-    figure, axes = plt.subplots(2, 2, figsize=(13, 8.5), layout="constrained")
+    figure, axes = plt.subplots(3, 2, figsize=(13, 12), layout="constrained")
     for axis, kind, title in ((axes[0][0], "whole", "Whole answers"), (axes[0][1], "stream", "Streams of 16 chunks")):
         throughput(axis, found, kind, f"{title}: answers per CPU second of the server")
     added(axes[1][0], found)
-    soak(axes[1][1], cells)
+    feedback(axes[1][1], found)
+    growth(axes[2][0], cells)
+    soak(axes[2][1], cells)
     handles, labels = axes[0][0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside upper center", ncols=len(handles), frameon=False)
@@ -68,6 +73,33 @@ def added(axis: Axes, found: Found) -> None:
     decorate(axis, "Added latency over direct, one connection, ms")
 
 
+def feedback(axis: Axes, found: Found) -> None:
+    for i, path in enumerate(("bare", "loopwise")):
+        kinds = ("feedback", "feedback-list")
+        bars(
+            axis, [[per_s(c) for c in found.rounds("feedback", path, kind, 32).values()] for kind in kinds], i, path, 0
+        )
+    axis.set_xticks([0.5 * WIDTH, 1 + 0.5 * WIDTH], ["singly", "in lists of 100"])
+    decorate(axis, "Feedback: durable rows a second from 32 connections")
+
+
+def growth(axis: Axes, cells: Sequence[Cell]) -> None:
+    """Each round's median as a dot, since differences are small."""
+    rows = [cell for cell in cells if cell["part"] == "grow" and cell["connections"] == 1]
+    stores = sorted({cell["path"] for cell in rows}, key=len)
+    for k, path in enumerate(stores):
+        values = [cell["whole_ms"]["median"] for cell in rows if cell["path"] == path]
+        axis.plot([k] * len(values), values, "o", color=COLORS["loopwise"], alpha=0.5)
+        axis.hlines(statistics.median(values), k - 0.15, k + 0.15, color=COLORS["loopwise"])
+        axis.annotate(f"{statistics.median(values):.2f}", (k + 0.17, statistics.median(values)), va="center", size=8)
+    axis.set_xticks(range(len(stores)), [f"{path.rpartition(' ')[2]} stored" for path in stores])
+    axis.set_xlim(-0.6, len(stores) - 0.4)
+    axis.set_ylim(0, 1.35 * max((cell["whole_ms"]["median"] for cell in rows), default=1.0))
+    axis.set_title("Latency as the store grows, one connection, ms: each round and median", loc="left", fontsize=10)
+    axis.grid(axis="y", alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
 def bars(axis: Axes, groups: Sequence[Sequence[float]], place: int, path: str, digits: int) -> None:
     """A bar for each group's median, its range, its value above it. A group that was not measured has none."""
     label: str | None = NAMES[path]
@@ -85,7 +117,11 @@ def bars(axis: Axes, groups: Sequence[Sequence[float]], place: int, path: str, d
 def decorate(axis: Axes, title: str) -> None:
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
     axis.margins(y=0.12)
+    heights = [patch.get_height() for patch in axis.patches if isinstance(patch, Rectangle)]
+    if heights and min(heights) > 0:
+        axis.set_ylim(bottom=10 ** math.floor(math.log10(min(heights))))
     axis.set_title(f"{title} (log)", loc="left", fontsize=10)
     axis.grid(axis="y", alpha=0.25)
     axis.set_axisbelow(True)
