@@ -12,6 +12,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,6 +44,9 @@ _OPEN = {"/healthz", "/readyz"}  # a prober has no key; readyz tells the details
 _UNCOUNTED = {"/healthz", "/readyz", "/metrics"}  # an overloaded gateway must still say that it is one
 _LOOPBACK = {b"localhost", b"127.0.0.1", b"[::1]"}
 _SCOPE_KEY = "loopwise.caller"
+_EXACT = {(method, path): roles for methods, path, roles in ALLOWED for method in methods.split()} | {
+    ("GET", path): _ANY for path in _OPEN
+}  # the same, for one look-up instead of a search
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,7 @@ def caller_of(request: Request) -> Caller | None:
     return request.scope[_SCOPE_KEY]
 
 
-@dataclass(frozen=True)
-class _Said:
+class _Said(NamedTuple):
     """The headers that decide, empty where there are none."""
 
     host: bytes
@@ -85,7 +88,8 @@ class Access:
             return
         said = _said(scope)
         send = self._origins.answering(said.origin, send)
-        await self._keyring.fresh()
+        if self._keyring.stale:
+            await self._keyring.refresh()
         try:
             if scope["method"] == "OPTIONS" and await self._preflight(said, scope, receive, send):
                 return
@@ -142,7 +146,7 @@ class Access:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 left = [(name.encode(), value.encode()) for name, value in self._limits.headers(account).items()]
-                message = {**message, "headers": [*message["headers"], *left]}
+                message["headers"] = [*message["headers"], *left]
             await send(message)
 
         return send_with_headers
@@ -150,8 +154,9 @@ class Access:
 
 def roles_for(method: str, path: str) -> frozenset[Role]:
     """Whom ``ALLOWED`` lets do that."""
-    if path in _OPEN:
-        return _ANY
+    known = _EXACT.get((method, path))
+    if known is not None:
+        return known
     wanted = "GET" if method == "HEAD" else method
     for methods, prefix, roles in ALLOWED:
         if wanted in methods.split() and (path == prefix or path.startswith(prefix + "/")):

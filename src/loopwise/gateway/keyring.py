@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import logging
 import time
@@ -32,17 +33,20 @@ class Keyring:
         self._noted_at: dict[str, float] = {}  # on the monotonic clock
         self._used: dict[str, float] = {}  # since the epoch; what is not in the store yet
         self._read_at = time.monotonic()
-        self._keys = self._read()
+        self._keys = self._read()  # by id, with the hash's 32 bytes
 
     @property
     def locked(self) -> bool:
         """Whether callers need a key. One that was revoked counts: revoking must never open the gateway."""
         return bool(self._keys)
 
-    async def fresh(self) -> None:
+    @property
+    def stale(self) -> bool:
+        """Whether the keys are to be read again."""
+        return time.monotonic() - self._read_at >= FRESH_S
+
+    async def refresh(self) -> None:
         """Returns when the keys are as fresh as they can be had."""
-        if time.monotonic() - self._read_at < FRESH_S:
-            return
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._refresh())
         await asyncio.wait((self._reading,), timeout=_PATIENCE_S)
@@ -52,8 +56,11 @@ class Keyring:
 
         What is compared byte by byte are hashes, and in constant time: the time it takes says nothing of a key.
         """
-        key = self._keys.get(text[keys.ID_AT].decode("latin-1"))
-        if key is None or key.revoked is not None or not hmac.compare_digest(keys.hash_of(text), key.hash):
+        found = self._keys.get(text[keys.ID_AT])
+        if found is None:
+            return None
+        key, digest = found
+        if key.revoked is not None or not hmac.compare_digest(hashlib.sha256(text).digest(), digest):
             return None
         if time.monotonic() - self._noted_at.get(key.id, -_NOTED_EVERY_S) >= _NOTED_EVERY_S:
             self._note(key.id)
@@ -76,9 +83,9 @@ class Keyring:
             self._readable = True
         self._read_at = asked_at
 
-    def _read(self) -> dict[str, ApiKey]:
+    def _read(self) -> dict[bytes, tuple[ApiKey, bytes]]:
         with self._store.reading() as conn:
-            return {key.id: key for key in keys.all_keys(conn)}
+            return {key.id.encode(): (key, bytes.fromhex(key.hash)) for key in keys.all_keys(conn)}
 
     def _note(self, id: str) -> None:
         self._noted_at[id] = time.monotonic()

@@ -95,15 +95,18 @@ class Limits:
         return account.bucket.headers(self.clock()) if account is not None and account.bucket is not None else {}
 
     def _check(self, key: ApiKey, account: Account) -> None:
-        headers = self.headers(account)
         if key.at_once is not None and account.running >= key.at_once:
             sentence = f"The key {key.id} may run {key.at_once} requests at once, and so many run: wait for one to end."
-            raise ApiError(429, sentence, code="rate_limit_exceeded", headers=headers | _retry_after(_SOON_S))
+            raise self._refusal(account, sentence, _SOON_S)
         wait_s = account.bucket.take(self.clock()) if account.bucket is not None else 0.0
         if wait_s:
             seconds = math.ceil(wait_s)
             sentence = f"The key {key.id} may send {key.per_minute} requests per minute: try again in {seconds} s."
-            raise ApiError(429, sentence, code="rate_limit_exceeded", headers=headers | _retry_after(seconds))
+            raise self._refusal(account, sentence, seconds)
+
+    def _refusal(self, account: Account, sentence: str, seconds: int) -> ApiError:
+        headers = {**self.headers(account), **_retry_after(seconds)}
+        return ApiError(429, sentence, code="rate_limit_exceeded", headers=headers)
 
     def _account(self, key: ApiKey) -> Account:
         account = self._accounts.get(key.id)
