@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from loopwise.engine.embedded.chat import Chat
@@ -52,6 +55,18 @@ def test_chat_reads_the_template_and_tokens_as_hugging_face_does(models: Path, c
     expected = reference.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     assert chat.prompt_ids(messages) == expected
     assert chat.text(expected) == reference.decode(expected, skip_special_tokens=True)
+
+
+def test_raw_text_gets_the_tokens_that_hugging_face_gives_it(models: Path, chat: Chat, tmp_path: Path) -> None:
+    text = "  ünï <|user|> 漢\n\n"
+    assert chat.text_ids(text) == AutoTokenizer.from_pretrained(models / "tiny@0")(text).input_ids
+    llama = Path(shutil.copytree(models / "llama", tmp_path / "llama"))  # one whose texts open with a token
+    tokenizer = Tokenizer.from_file(str(llama / "tokenizer.json"))
+    tokenizer.post_processor = TemplateProcessing(single="<|system|> $A", special_tokens=[("<|system|>", 260)])
+    tokenizer.save(str(llama / "tokenizer.json"))
+    ids = Chat(llama).text_ids(text)
+    assert ids == AutoTokenizer.from_pretrained(llama)(text).input_ids == [260, *chat.text_ids(text)]
+    assert 260 not in Chat(llama).prompt_ids([{"role": "user", "content": "a"}])
 
 
 def test_what_people_write_cannot_open_or_close_a_turn(chat: Chat) -> None:
@@ -179,12 +194,13 @@ def test_an_answer_ends_where_the_context_does(sampler: Sampler, model: Model) -
         assert (completion.finish_reason == "length") == (completion.tokens == 6)
 
 
-def test_a_cancelled_request_leaves_the_others_unharmed(model: Model, chat: Chat) -> None:
-    asked, params = prompts(chat, 3), SamplingParams(n=4, max_tokens=25, seed=2)
+@pytest.mark.parametrize("n", [4, 10])  # 30 rows make the cache grow
+def test_a_cancelled_request_leaves_the_others_unharmed(model: Model, chat: Chat, n: int) -> None:
+    asked, params = prompts(chat, 3), SamplingParams(n=n, max_tokens=25, seed=2)
     expected = sample_all(Sampler(model, chat), [asked[0], asked[2]], params)
     sampler, done = Sampler(model, chat), []
     requests = [sampler.add(ids, params, on_done=done.append) for ids in (asked[0], asked[1])]
-    waiting = [sampler.add(ids, params, 4) for ids in (asked[2],)]
+    waiting = [sampler.add(ids, params, n) for ids in (asked[2],)]
     for _ in range(3):
         sampler.step()
     sampler.cancel(requests[1])

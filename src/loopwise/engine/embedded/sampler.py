@@ -126,6 +126,7 @@ class Sampler:
         self._waiting.append(request)
         return request
 
+    @torch.inference_mode()
     def cancel(self, request: Request) -> None:
         """Drops a request and its rows; its callbacks are not called again."""
         if request in self._waiting:
