@@ -1,8 +1,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
@@ -56,3 +63,37 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     endless = write_model(folder / "endless", seed=3, context=8192)
     (endless / "generation_config.json").write_text(json.dumps({"eos_token_id": 9999}))
     return folder
+
+
+@pytest.fixture(scope="module")
+def folder(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the releases for one server, which its tests may add to."""
+    return Path(shutil.copytree(models, tmp_path_factory.mktemp("served") / "models"))
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path) -> Iterator[str]:
+    """A server over ``folder``, in a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "loopwise.engine.embedded.server", "--models", str(folder), "--port", str(port)]
+    process = subprocess.Popen(command)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/healthz", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        assert process.wait(10) in (0, -15)
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            httpx.get(address)
+        except httpx.ConnectError:
+            time.sleep(0.05)  # no event says that a port of another process is open
+        else:
+            return
+    raise AssertionError("the server did not start")

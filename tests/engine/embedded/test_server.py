@@ -3,11 +3,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import shutil
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -17,38 +13,6 @@ import pytest
 from loopwise.engine.embedded.weights import fingerprint
 
 ASK = [{"role": "user", "content": "Spell this word backward (example: sun -> nus): cat"}]
-
-
-@pytest.fixture(scope="module")
-def folder(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(shutil.copytree(models, tmp_path_factory.mktemp("served") / "models"))
-
-
-@pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "loopwise.engine.embedded.server", "--models", str(folder), "--port", str(port)]
-    process = subprocess.Popen(command)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/healthz", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        assert process.wait(10) in (0, -15)
-
-
-def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            httpx.get(address)
-        except httpx.ConnectError:
-            time.sleep(0.05)  # no event says that a port of another process is open
-        else:
-            return
-    raise AssertionError("the server did not start")
 
 
 def ask(url: str, **more: object) -> httpx.Response:

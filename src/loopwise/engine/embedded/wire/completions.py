@@ -117,16 +117,21 @@ class _Offsets:
 
     def __init__(self, text: Callable[[Sequence[int]], str]):
         self._text = text
-        self._settled = 0  # characters that are whole
-        self._open: list[int] = []  # tokens after them
+        self._settled = 0  # characters that can no longer change
+        self._open: list[int] = []  # the tokens after them
+        self._shown = ""  # the text of those: empty, or it ends with U+FFFD
 
     def of_next(self, token_id: int) -> int:
-        at = self._settled
+        """Where this token begins, given all before it."""
+        before = self._shown
         self._open.append(token_id)
-        text = self._text(self._open)
-        if not text.endswith("\ufffd"):
-            self._settled += len(text)
-            self._open.clear()
+        after = self._text(self._open)
+        begins_anew = len(after) > len(before) and after.startswith(before)  # else it goes on with the last character
+        at = self._settled + len(before if begins_anew else before.removesuffix("\ufffd"))
+        self._shown = after
+        if not after.endswith("\ufffd"):
+            self._settled += len(after)
+            self._open, self._shown = [], ""
         return at
 
 
