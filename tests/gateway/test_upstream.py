@@ -22,7 +22,8 @@ from loopwise.store import Store
 from loopwise.types import Exchange, JsonObject
 from scripted import serving
 
-ANSWER: JsonObject = {"id": "u", "model": "m", "choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]}  # fmt: skip
+CHOICE = {"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}
+ANSWER: JsonObject = {"id": "u", "model": "m", "choices": [CHOICE]}
 Recorded = Callable[[], list[Exchange]]
 Serve = Callable[..., AbstractContextManager[str]]
 

@@ -46,9 +46,10 @@ async def _answered(endpoint: Endpoint, request: Request) -> Response:
     except ApiError as error:
         outcome = Outcome(error.status, error=error.message)
         response = error_response(error)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError:  # uvicorn's farewell is over
         gateway.recorder.hand_over(call, STOPPED)
-        raise
+        stopped = ApiError(503, "The gateway was stopped: ask again.", code="stopped", headers={"retry-after": "1"})
+        return error_response(stopped)
     if outcome is None:  # a stream, which records itself when it ends
         return response
     recorded = await gateway.recorder.record(call, outcome)
