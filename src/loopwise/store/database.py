@@ -77,6 +77,12 @@ class Store:
         with self._classified(), engines.writing(self._engine) as conn, conn.begin():
             yield conn
 
+    def wipe(self) -> bool:
+        """Takes what was deleted or overwritten out of the database's files as well. False while a reader of an old
+        state is in the way: try again later."""
+        with self._classified():
+            return engines.wipe(self._engine)
+
     def close(self) -> None:
         self._engine.dispose()
 

@@ -24,7 +24,10 @@ from loopwise.errors import SettingsError, missing_extra
 if TYPE_CHECKING:
     import psycopg
 
-_WRITE = "loopwise_write"
+_BEGIN = "loopwise_begin"  # how a connection's transactions begin: one of the three below
+_READ, _WRITE, _NOT = "to read", "to write", "not at all"
+_WITH_TEXT = ("exchanges", "feedback", "attempts")
+_READERS_MAY_TAKE_MS = 50  # the log is emptied under the write lock
 _WRITE_LOCK = int.from_bytes(b"loopwise")  # the advisory lock's number, in each database for itself
 _CONNECT_TIMEOUT_S = 10
 _DEAD_AFTER_S = 30  # a client whose machine is gone must not hold the write lock for hours
@@ -91,11 +94,29 @@ def reading(engine: Engine) -> Connection:
 
 def writing(engine: Engine) -> Connection:
     """A connection whose transactions begin with the write lock."""
-    return engine.connect().execution_options(**{_WRITE: True})
+    return engine.connect().execution_options(**{_BEGIN: _WRITE})
 
 
-def _wants_to_write(conn: Connection) -> bool:
-    return conn.get_execution_options().get(_WRITE, False)
+def wipe(engine: Engine) -> bool:
+    """Empties SQLite's log, whose frames hold what pages held before; on Postgres, lets go of dead rows."""
+    if not is_sqlite(engine.url):
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            for table in _WITH_TEXT:
+                conn.exec_driver_sql(f"VACUUM {table}")
+        return True
+    with engine.connect().execution_options(**{_BEGIN: _NOT}) as conn:
+        patience_ms = conn.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+        conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")  # most of the work, while others write
+        conn.exec_driver_sql(f"PRAGMA busy_timeout={_READERS_MAY_TAKE_MS}")
+        try:
+            blocked, _, _ = conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        finally:
+            conn.exec_driver_sql(f"PRAGMA busy_timeout={patience_ms}")
+    return not blocked
+
+
+def _begins(conn: Connection) -> str:
+    return conn.get_execution_options().get(_BEGIN, _READ)
 
 
 def _configure_sqlite(lock_timeout_s: float, connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
@@ -111,7 +132,8 @@ def _configure_sqlite(lock_timeout_s: float, connection: sqlite3.Connection, _: 
 
 
 def _begin_sqlite(conn: Connection) -> None:
-    conn.exec_driver_sql("BEGIN IMMEDIATE" if _wants_to_write(conn) else "BEGIN")
+    if _begins(conn) != _NOT:
+        conn.exec_driver_sql("BEGIN IMMEDIATE" if _begins(conn) == _WRITE else "BEGIN")
 
 
 def _configure_postgres(lock_timeout_s: float, connection: psycopg.Connection, _: ConnectionPoolEntry) -> None:
@@ -130,5 +152,5 @@ def _configure_postgres(lock_timeout_s: float, connection: psycopg.Connection, _
 
 
 def _begin_postgres(conn: Connection) -> None:
-    if _wants_to_write(conn):
+    if _begins(conn) == _WRITE:
         conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from loopwise.store.consent import as_allowed, text_kept
 from loopwise.store.inserts import insert_records
@@ -74,5 +75,6 @@ def erase(conn: Connection, rows: Mapping[int, Feedback], *, expired: bool = Fal
         conn.execute(feedback.update().where(feedback.c.seq == bindparam("at_seq")), changed)
 
 
-def feedback_of(row: RowMapping) -> Feedback:
+def feedback_of(row: Mapping[Any, Any]) -> Feedback:
+    """Of a row's columns by name."""
     return Feedback(**{name: row[name] for name in _FIELDS})
