@@ -35,7 +35,7 @@ async def open_stream(gateway: Gateway, call: Call) -> tuple[StreamingResponse, 
     try:
         if response.content_type != "text/event-stream":
             raise broken(upstream, f"answered with {response.content_type!r} where a stream was asked for")
-        first = await anext(stream.pieces)
+        first = await anext(stream.pieces, b"")  # nothing where the first event is the last one, which is held back
     except (ApiError, asyncio.CancelledError):
         response.close()
         raise
@@ -80,18 +80,20 @@ class _Stream:
 
     def _passed_on(self, event: Event, upstream: Upstream) -> bytes:
         chunk = _parsed(event.data, self.call, upstream)
-        whole = chunk.get("response", chunk)  # a typed event holds the answer that it tells of
+        held = chunk.get("response")  # a typed event holds the answer that it tells of
+        whole = cast(JsonObject, held) if self.call.endpoint.name == "responses" and held is not None else chunk
         claim = whole.get("system_fingerprint")
         if not self.fingerprint or (claim and self.call.target.proof):
             self.fingerprint = self.call.target.fingerprint(claim, whole.get("model"))
         if "id" in whole:
-            self.upstream_id = self.upstream_id or whole["id"]
+            if isinstance(whole["id"], str):
+                self.upstream_id = self.upstream_id or whole["id"]
             whole["id"] = self.call.id
         if "model" in whole or not event.kind:
             whole["model"] = self.call.model
             whole["system_fingerprint"] = self.fingerprint
         self._typed = bool(event.kind)
-        piece = _event(chunk, event.kind)
+        piece = _event(chunk, event.kind)  # ValueError where a number is none of JSON's
         self.assembly.add(chunk)
         return piece
 
@@ -160,6 +162,7 @@ def _parsed(data: bytes, call: Call, upstream: Upstream) -> JsonObject:
         raise broken(upstream, "sent a chunk that is not in OpenAI's form")
     found = cast(JsonObject, chunk)
     if found.get("error") is not None or found.get("type") == "error":
+        found = cast(JsonObject, json.loads(upstream.without_key(data)))
         told = found.get("error", found)
         message = cast(JsonObject, told).get("message") if isinstance(told, dict) else told
         raise ApiError(502, f"The model's server failed in the middle of its answer: {message}", code="upstream_broken")
@@ -170,4 +173,4 @@ def _parsed(data: bytes, call: Call, upstream: Upstream) -> JsonObject:
 
 def _event(value: JsonObject, kind: str = "") -> bytes:
     head = f"event: {kind}\n".encode() if kind else b""
-    return head + b"data: " + json.dumps(value).encode() + b"\n\n"
+    return head + b"data: " + json.dumps(value, allow_nan=False).encode() + b"\n\n"

@@ -49,6 +49,11 @@ class Upstream:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
+    def without_key(self, content: bytes) -> bytes:
+        """What a server says as it refuses, with the key blotted out: some quote it, and what they say is kept. Not for
+        answers, whose text may hold what some servers take for a key, such as EMPTY."""
+        return content.replace(self.api_key.encode(), b"[the server's key]") if self.api_key else content
+
     def timeout(self, streams: bool) -> aiohttp.ClientTimeout:
         """A whole answer may be silent for as long as it takes in all."""
         silence_s = self.first_token_s if streams else None
@@ -120,10 +125,8 @@ async def read_whole(upstream: Upstream, response: aiohttp.ClientResponse) -> by
 
 
 def _refusal(upstream: Upstream, response: aiohttp.ClientResponse, content: bytes) -> ApiError:
-    told = refused(content)
+    told = refused(upstream.without_key(content))
     sentence = f"The model's server refused with status {response.status}: {told.message}"
-    if upstream.api_key:
-        sentence = sentence.replace(upstream.api_key, "[the server's key]")
     headers = {name: response.headers[name] for name in _PASSED_BACK if name in response.headers}
     code = told.code if isinstance(told.code, str) else "upstream_refused"
     status = response.status if response.status >= 400 else 502
