@@ -54,19 +54,22 @@ async def kept(gateway: Gateway, rows: Sequence[Feedback]) -> bool:
 
     Raises ApiError 400 for a choice that a known answer does not have, StoreError when nothing was kept.
     """
-    beyond = {index: row for index, row in enumerate(rows) if row.exchange_id and highest_choice(row) > 0}
-    if beyond:  # the answers are read for these rows alone: every answer has a choice 0
+    # the answers are read for these rows alone: every answer has a choice 0
+    beyond = {place: row for place, row in enumerate(rows) if (row.choice or row.kind == "preference") and _index(row)}
+    if beyond:
         choices = await asyncio.to_thread(_choices, gateway.store, {str(row.exchange_id) for row in beyond.values()})
-        for index, row in beyond.items():
-            _check_choice(row, f"[{index}]" if len(rows) > 1 else "", choices)
+        for place, row in beyond.items():
+            _check_choice(row, f"[{place}]" if len(rows) > 1 else "", choices)
     known = await gateway.writer.write(rows)
     for observer in gateway.observers:
         observer.opined(rows)
     return all(row.exchange_id in known for row in rows if row.exchange_id)
 
 
-def highest_choice(row: Feedback) -> int:
-    """The highest index of a choice that a feedback names."""
+def _index(row: Feedback) -> int:
+    """The highest index of a choice of one answer that a feedback names."""
+    if row.exchange_id is None:
+        return 0
     pair: JsonObject = row.value if row.kind == "preference" else {}
     return max(row.choice, *(index for index in pair.values() if isinstance(index, int)), 0)
 
@@ -81,7 +84,7 @@ def _choices(store: Store, ids: set[str]) -> dict[str, int]:
 
 def _check_choice(row: Feedback, place: str, choices: Mapping[str, int]) -> None:
     """An answer that is not known yet may have any choice: what is said of one that never was means nothing later."""
-    count, choice = choices.get(str(row.exchange_id)), highest_choice(row)
+    count, choice = choices.get(str(row.exchange_id)), _index(row)
     if count is not None and choice >= count:
         where = f"Feedback {place}: " if place else ""
         sentence = f"{where}the answer {row.exchange_id!r} has {count} choice(s), counted from 0: there is no {choice}."

@@ -65,7 +65,7 @@ class _Said(BaseModel):
     id: Name | None = None
     at: At | None = None
     supersedes: Name | None = None
-    metadata: dict[str, Any] = {}
+    metadata: Annotated[dict[str, Any], Field(default_factory=dict)]
 
 
 class Thumbs(_Said):
