@@ -75,14 +75,21 @@ async def _whole(gateway: Gateway, call: Call) -> tuple[Response, Outcome]:
         async with await ask(gateway.session, upstream, question) as response:
             content = await read_whole(upstream, response)
     answer = _parsed(content, call, upstream)
-    upstream_id = answer.get("id")
+    upstream_id = answer["id"] if isinstance(answer.get("id"), str) else None
     claim = answer.get("system_fingerprint")
     fingerprint = call.target.fingerprint(claim, answer.get("model"))
     answer |= {"model": call.model, "system_fingerprint": fingerprint}
     if "id" in answer:
         answer["id"] = call.id
     outcome = Outcome(200, call.endpoint.recorded(answer), fingerprint, upstream_id=upstream_id)
-    return Response(json.dumps(answer), media_type="application/json"), outcome
+    return Response(_written(answer, upstream), media_type="application/json"), outcome
+
+
+def _written(answer: JsonObject, upstream: Upstream) -> str:
+    try:
+        return json.dumps(answer, allow_nan=False)
+    except ValueError as error:
+        raise broken(upstream, "answered with a number that is none of JSON's") from error
 
 
 def _parsed(content: bytes, call: Call, upstream: Upstream) -> JsonObject:

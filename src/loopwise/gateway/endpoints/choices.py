@@ -46,7 +46,7 @@ class ChoicesAssembly:
                 self.first_token_at = time.perf_counter()
             for key, value in choice.items():
                 if key == "delta":
-                    _merge(found.setdefault("message", {}), value or {})
+                    _merge(_message(found), value or {})
                 elif key != "index":
                     _merge(found, {key: value})
 
@@ -57,6 +57,14 @@ class ChoicesAssembly:
     def response(self) -> JsonObject:
         choices = [{"index": index, **choice} for index, choice in sorted(self._choices.items())]
         return {**self._fields, "object": self._kind, "choices": choices}
+
+
+def _message(choice: JsonObject) -> JsonObject:
+    """The choice's message; in place of what a server may have sent under that name that is none."""
+    found: Any = choice.get("message")
+    if not isinstance(found, dict):
+        found = choice["message"] = {}
+    return cast(JsonObject, found)
 
 
 def _has_token(choice: JsonObject) -> bool:
