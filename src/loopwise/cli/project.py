@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from loopwise import config
 from loopwise.errors import ExternalError, SettingsError, UnknownNameError
 from loopwise.store import Store, releases
+from loopwise.store.database import LOCK_TIMEOUT_S
 from loopwise.types import Release, Suite
 
 if TYPE_CHECKING:
@@ -74,10 +75,10 @@ def suite_path(directory: Path, name: str) -> Path:
 
 
 @contextmanager
-def opened(directory: Path) -> Generator[Project]:
+def opened(directory: Path, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Generator[Project]:
     """The project in ``directory``. Raises SettingsError and StoreError."""
     settings = config.load(directory)
-    store = Store(settings.store.url, settings.dir)
+    store = Store(settings.store.url, settings.dir, lock_timeout_s=lock_timeout_s)
     try:
         yield Project(settings, store)
     finally:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from loopwise.gateway.telemetry import Telemetry
 
 _POLL_S = 2.0
+_GATEWAY_LOCK_S = 3.0  # people wait for their answers meanwhile
 
 
 def up(
@@ -36,10 +37,12 @@ def up(
     if only == "engine":
         _engine(config.load(dir), engine_port)
         return
-    with opened(dir) as project:
-        if only == "gateway":
+    if only == "gateway":
+        with opened(dir, _GATEWAY_LOCK_S) as project:
             _gateway(project)
-        elif only == "worker":
+        return
+    with opened(dir) as project:
+        if only == "worker":
             _worker(project)
         else:
             _supervise(project)

@@ -34,6 +34,7 @@ from loopwise.gateway.tensorzero import tensorzero_feedback
 from loopwise.gateway.upstream import Upstream, open_session
 from loopwise.page.routes import page_routes
 from loopwise.store import Store, meta
+from loopwise.store.retention import keep_expiring
 from loopwise.store.writer import GroupWriter
 
 _DEFAULTS = GatewaySettings()
@@ -74,17 +75,20 @@ def create_app(
                 pseudonym_key=secret if settings.pseudonyms else None,
                 observers=observers,
             )
+            expiring = asyncio.create_task(keep_expiring(store, settings.retention_days))
             yield
+            expiring.cancel()
+            await asyncio.wait([expiring])
         await keyring.close()
         writer.close()
         for observer in observers:
             await asyncio.to_thread(observer.close)
 
-    routes = [
+    routes = [  # looked through in this order: what is asked most stands first
+        Route("/v1/feedback", feedback, methods=["POST"]),
         *(Route(f"/v1/{endpoint.path}", answering(endpoint), methods=["POST"]) for endpoint in ENDPOINTS),
         *(Route(path, stored_answer, methods=methods) for path, methods in STORED),
         Route("/v1/models", models),
-        Route("/v1/feedback", feedback, methods=["POST"]),
         Route("/feedback", tensorzero_feedback, methods=["POST"]),
         Route("/v1/exchanges", bring, methods=["POST"]),
         Route("/healthz", healthz),
