@@ -91,17 +91,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[int], str]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def run(port: int) -> str:
-        command = [
-            sys.executable,
-            "-m",
-            "loopwise.cli.main",
-            "up",
-            "--only",
-            "gateway",
-            "--dir",
-            str(tmp_path),
-            "--debug",
-        ]
+        args = ["up", "--only", "gateway", "--dir", str(tmp_path), "--debug"]
         with (tmp_path / "log").open("ab") as log:
             environment = {**os.environ, VARIABLE: UPSTREAM_KEY}
             command = [sys.executable, "-m", "loopwise.cli.main", *args]
