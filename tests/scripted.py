@@ -38,10 +38,12 @@ class Model:
     began: Event = field(default_factory=Event)
     canceled: Event = field(default_factory=Event)
     said: dict[str, str] = field(default_factory=dict[str, str])  # by response id
+    kept: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])  # responses, by id
 
     def reset(self) -> None:
         self.seen.clear()
         self.said.clear()
+        self.kept.clear()
         self.began.clear()
         self.canceled.clear()
 
@@ -91,10 +93,27 @@ class Model:
         name = f"resp_upstream_{len(self.said)}"
         self.said[name] = text
         events = list(response_events(name, body["model"], [body["model"], f" hears {text}", before]))
+        self.kept[name] = events[-1]["response"]
         if body.get("stream"):
             sent = [f"event: {event['type']}\n".encode() + _data(event) for event in events]
             return StreamingResponse(_sent(sent), media_type="text/event-stream")
         return JSONResponse(events[-1]["response"])
+
+    async def kept_response(self, request: Request) -> Response:
+        """A response that was given earlier, or what it was asked; deletes it."""
+        name = request.path_params["id"]
+        if name not in self.kept:
+            error = {"message": f"Response with id '{name}' not found.", "type": "invalid_request_error"}
+            return JSONResponse({"error": {**error, "param": "id", "code": None}}, 404)
+        if request.url.path.endswith("/input_items"):
+            part = {"type": "input_text", "text": self.said[name]}
+            item = {"id": "msg_0", "type": "message", "role": "user", "status": "completed", "content": [part]}
+            page = {"object": "list", "data": [item], "first_id": "msg_0", "last_id": "msg_0", "has_more": False}
+            return JSONResponse(page)
+        if request.method == "DELETE":
+            del self.kept[name]
+            return JSONResponse({"id": name, "object": "response", "deleted": True})
+        return JSONResponse(self.kept[name])
 
     async def embeddings(self, request: Request) -> Response:
         """The length of each text, as a vector of one number."""
@@ -286,4 +305,6 @@ def model_app(model: Model) -> Starlette:
         "embeddings": model.embeddings,
     }
     routes = [Route(f"/v1/{path}", take, methods=["POST"]) for path, take in posted.items()]
+    routes.append(Route("/v1/responses/{id}", model.kept_response, methods=["GET", "DELETE"]))
+    routes.append(Route("/v1/responses/{id}/input_items", model.kept_response))
     return Starlette(routes=[*routes, Route("/v1/models", model.models)])

@@ -11,8 +11,11 @@ import openai
 import pytest
 from pydantic import BaseModel
 
+from loopwise.gateway.app import create_app
+from loopwise.gateway.upstream import Upstream
+from loopwise.store import Store
 from loopwise.types import Exchange
-from scripted import Model
+from scripted import Model, serving
 
 Recorded = Callable[[], list[Exchange]]
 
@@ -148,6 +151,30 @@ def test_a_streamed_response_arrives_and_can_be_gone_on_from(client: openai.Open
     assert exchange.response is not None
     assert exchange.response["output"][0]["content"][0]["text"] == "their-model hears tea"
     second = client.responses.create(model="loopwise", input="or coffee", previous_response_id=last.response.id)
+    assert second.output_text == "their-model hears or coffee after tea"
+
+
+def test_a_response_that_the_server_keeps_is_had_again_and_deleted(client: openai.OpenAI, recorded: Recorded):
+    first = client.responses.create(model="loopwise", input="tea")
+    again = client.responses.retrieve(first.id)
+    (item,) = client.responses.input_items.list(first.id).data
+    said: Any = item
+    assert (again.id, again.output_text) == (first.id, "their-model hears tea")
+    assert said.content[0].text == "tea"
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError, match="not found"):
+        client.responses.retrieve(first.id)
+    assert len(recorded()) == 1  # only what was generated is an exchange
+
+
+def test_another_gateway_process_over_the_same_store_goes_on_from_an_answer(
+    client: openai.OpenAI, store: Store, model: Model
+):
+    first = client.responses.create(model="loopwise", input="tea")
+    with serving(create_app(store, Upstream(model.url + "/v1", "secret", "openai", "their-model"))) as url:
+        later = openai.OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0)
+        second = later.responses.create(model="loopwise", input="or coffee", previous_response_id=first.id)
+        assert later.responses.retrieve(first.id).output_text == "their-model hears tea"
     assert second.output_text == "their-model hears or coffee after tea"
 
 
