@@ -46,14 +46,18 @@ class Postgres:
         """At once, as a crash would."""
         self._run("pg_ctl", "-w", "-m", "immediate", "stop")
 
-    def database(self) -> str:
-        """The address of a new, empty database."""
+    def database(self, on: Path | None = None) -> str:
+        """The address of a new, empty database; its files lie in the folder ``on``, where one is given."""
         name = f"loopwise_{next(_names)}"
-        self._sql(f"CREATE DATABASE {name}")
+        if on:
+            self._sql(f"CREATE TABLESPACE {name} LOCATION '{on}'")
+        self._sql(f"CREATE DATABASE {name}" + (f" TABLESPACE {name}" if on else ""))
         return self.url.set(database=name).render_as_string(hide_password=False)
 
     def drop(self, url: str) -> None:
-        self._sql(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+        name = make_url(url).database
+        self._sql(f"DROP DATABASE {name} WITH (FORCE)")
+        self._sql(f"DROP TABLESPACE IF EXISTS {name}")
 
     def make(self) -> None:
         """Sorts by the rules of a language, as most servers do, so that no test leans on the order of bytes."""
