@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from loopwise.gateway.access import caller_of
 from loopwise.gateway.body import read_json
@@ -20,7 +21,7 @@ from loopwise.types import Feedback, JsonObject
 MOST_ROWS = 1_000
 
 
-async def feedback(request: Request) -> JSONResponse:
+async def feedback(request: Request) -> Response:
     """One object or a list, taken whole or not at all. 202 where an exchange is not known yet: it is joined later."""
     gateway = gateway_of(request)
     body = await read_json(request, gateway.settings.body_mb)
@@ -30,7 +31,8 @@ async def feedback(request: Request) -> JSONResponse:
     else:
         rows = [parse_opinion(row, f"[{place}]", key, operator) for place, row in enumerate(listed(body, "feedback"))]
     all_known = await kept(gateway, rows)
-    return JSONResponse({"ids": [row.id for row in rows]}, 200 if all_known else 202)
+    ids = json.dumps({"ids": [row.id for row in rows]})
+    return Response(ids, 200 if all_known else 202, media_type="application/json")
 
 
 def listed(body: Any, what: str) -> list[Any]:
