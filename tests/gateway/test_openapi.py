@@ -158,3 +158,25 @@ def test_the_document_is_served_to_anybody_here(served: str):
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == document()
     assert answer.json()["openapi"] == "3.1.0"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"at": "08"}, 400),  # found by schemathesis: it was taken for eight seconds after the epoch
+        ({"at": "1700000000"}, 400),
+        ({"at": "2026-01-31T12:00:00"}, 400),  # nobody knows where
+        ({"at": "2026-01-31T12:00:00Z"}, 202),
+        ({"at": "2026-01-31 12:00:00+01:00"}, 202),
+        ({"at": 8}, 202),
+    ],
+)
+def test_a_moment_is_a_number_or_a_date_with_its_zone(served: str, fields: JsonObject, status: int):
+    row = {"exchange_id": "e", "kind": "thumbs", "value": 1, **fields}
+    assert httpx.post(f"{served}/v1/feedback", json=row).status_code == status
+
+
+def test_an_episode_in_the_metadata_is_checked_beside_the_header_too(served: str):
+    body = {"model": "loopwise", "messages": [{"role": "user"}], "metadata": {"episode_id": "a\0b"}}
+    answer = httpx.post(f"{served}/v1/chat/completions", json=body, headers={"X-Loopwise-Episode": "ep"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "metadata.episode_id")

