@@ -18,7 +18,7 @@ def parsed(pieces: list[bytes]) -> list[bytes]:
             for piece in pieces:
                 yield piece
 
-        return [event.data async for event in events(stream())]
+        return [event.data async for batch in events(stream()) for event in batch]
 
     return asyncio.run(read())
 

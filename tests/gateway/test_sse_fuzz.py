@@ -37,7 +37,7 @@ def parsed(pieces: Sequence[bytes]) -> list[tuple[str, bytes]]:
             for piece in pieces:
                 yield piece
 
-        return [(event.kind, event.data) async for event in events(stream())]
+        return [(event.kind, event.data) async for batch in events(stream()) for event in batch]
 
     return asyncio.run(read())
 

@@ -24,15 +24,16 @@ class Event:
     data: bytes
 
 
-async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[Event]:
-    """The events, however the bytes were cut; one without a blank line at its end is dropped, as the standard says.
+async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[list[Event]]:
+    """The events that each piece of the stream completes, however the bytes were cut; one without a blank line at its
+    end is dropped, as the standard says.
 
     Raises ValueError when an event has no end in sight.
     """
     reader = _Reader()
     async for piece in pieces:
-        for event in reader.feed(piece):
-            yield event
+        if found := reader.feed(piece):
+            yield found
 
 
 class _Reader:

@@ -57,19 +57,21 @@ class _Stream:
         self.pieces = self._read()
 
     async def _read(self) -> AsyncIterator[bytes]:
-        """Raises ApiError where the events stop or lie."""
+        """What came together is passed on together: a call to the socket for each event would cost most of the time.
+
+        Raises ApiError where the events stop or lie.
+        """
         upstream = self.call.target.upstream
         with failures(upstream):
             try:
-                async for event in events(self.response.content.iter_any()):
-                    if event.data == DONE:
-                        self.last = b"data: [DONE]\n\n"
+                async for batch in events(self.response.content.iter_any()):
+                    passed_on, failure = self._taken(batch, upstream)
+                    if passed_on:
+                        yield passed_on
+                    if failure:
+                        raise failure
+                    if self.last:
                         break
-                    piece = self._passed_on(event, upstream)
-                    if self.assembly.complete and event.kind:  # a typed stream ends with its last event, not with DONE
-                        self.last = piece
-                        break
-                    yield piece
             except ValueError as error:
                 raise broken(upstream, f"sent {error}") from error
         if not self.fingerprint:
@@ -77,6 +79,26 @@ class _Stream:
         if not self.last and not self.assembly.complete:
             raise broken(upstream, "stopped in the middle of its answer")
         self.last = self.last or b"data: [DONE]\n\n"
+
+    def _taken(self, batch: list[Event], upstream: Upstream) -> tuple[bytes, ApiError | None]:
+        """What is passed on of ``batch``, and what is wrong with the event after that."""
+        pieces: list[bytes] = []
+        failure = None
+        try:
+            for event in batch:
+                if event.data == DONE:
+                    self.last = b"data: [DONE]\n\n"
+                    break
+                piece = self._passed_on(event, upstream)
+                if self.assembly.complete and event.kind:  # a typed stream ends with its last event, not with DONE
+                    self.last = piece
+                    break
+                pieces.append(piece)
+        except ApiError as error:
+            failure = error
+        except ValueError as error:
+            failure = broken(upstream, f"sent {error}")
+        return b"".join(pieces), failure
 
     def _passed_on(self, event: Event, upstream: Upstream) -> bytes:
         chunk = _parsed(event.data, self.call, upstream)

@@ -33,19 +33,19 @@ class Store:
         parsed = engines.address(url, root)
         self.url = parsed.render_as_string(hide_password=False)
         self.blobs = Blobs(root / "blobs")
-        self._engine = engines.open_engine(parsed, lock_timeout_s)
-        with self._classified():
+        self.engine = engines.open_engine(parsed, lock_timeout_s)
+        with self.classified():
             self._open(create)
 
     def _open(self, create: bool) -> None:
-        database = self._engine.url.database
-        if engines.is_sqlite(self._engine.url) and database and not create and not Path(database).exists():
+        database = self.engine.url.database
+        if engines.is_sqlite(self.engine.url) and database and not create and not Path(database).exists():
             raise StoreError(
                 f"There is no store at {database}: run 'loopwise init' there first, or name another --dir."
             )
-        migrations = _migrations(self._engine)
+        migrations = _migrations(self.engine)
         head = ScriptDirectory.from_config(migrations).get_current_head()
-        with self._engine.connect() as conn:
+        with self.engine.connect() as conn:
             current = MigrationContext.configure(conn).get_current_revision()
         if current is None and not create:
             raise StoreError(f"There is no store in {self.shown_url} yet: run 'loopwise init' first.")
@@ -68,30 +68,57 @@ class Store:
     @contextmanager
     def reading(self) -> Generator[Connection]:
         """A connection that sees one snapshot."""
-        with self._classified(), engines.reading(self._engine) as conn, conn.begin():
+        with self.classified(), engines.reading(self.engine) as conn, conn.begin():
             yield conn
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
         """One transaction with the write lock; committed to disk when the block ends, rolled back when it raises."""
-        with self._classified(), engines.writing(self._engine) as conn, conn.begin():
+        with self.classified(), engines.writing(self.engine) as conn, conn.begin():
             yield conn
 
     def wipe(self) -> bool:
         """Takes what was deleted or overwritten out of the database's files as well. False while a reader of an old
         state is in the way: try again later."""
-        with self._classified():
-            return engines.wipe(self._engine)
+        with self.classified():
+            return engines.wipe(self.engine)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
 
     @contextmanager
-    def _classified(self) -> Generator[None]:
+    def classified(self) -> Generator[None]:
+        """Names what the database raises: StoreError."""
         try:
             yield
         except (DBAPIError, NoConnectionFree) as error:
             raise failures.store_error(error, self.url) from error
+
+
+class HeldConnection:
+    """A connection that one thread keeps for many transactions: to get one from the pool costs as much as a small
+    write. After a failure the next transaction gets a new one."""
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._conn: Connection | None = None
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        """As ``Store.writing``."""
+        try:
+            with self._store.classified():
+                conn = self._conn = self._conn or engines.writing(self._store.engine)
+                with conn.begin():
+                    yield conn
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            conn.close()
 
 
 def _migrations(engine: Engine) -> Config:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from loopwise.errors import StoreError, UnstorableError
 from loopwise.store import exchanges, feedback
-from loopwise.store.database import Store
+from loopwise.store.database import HeldConnection, Store
 from loopwise.types import Exchange, Feedback
 
 _GROUP = 1_000  # rows after which a commit takes no further unit
@@ -43,7 +43,7 @@ class GroupWriter:
     """
 
     def __init__(self, store: Store, seen: Seen | None = None, most_rows: int = 20_000, patience_s: float = 10.0):
-        self._store = store
+        self._held = HeldConnection(store)
         self._seen = seen
         self._most_rows = most_rows
         self._patience_s = patience_s
@@ -108,6 +108,7 @@ class GroupWriter:
                 self._settle(group, StoreError(f"The writer broke ({error!r}): see the log, and restart the gateway."))
                 raise
             if last:
+                self._held.close()
                 return
 
     def _next_group(self) -> tuple[list[_Unit], bool]:
@@ -126,7 +127,7 @@ class GroupWriter:
         served = [row for unit in group for row in unit.rows if isinstance(row, Exchange)]
         said = [row for unit in group for row in unit.rows if isinstance(row, Feedback)]
         try:
-            with self._store.writing() as conn:
+            with self._held.writing() as conn:
                 if served:
                     seen = self._seen(conn, served) if self._seen else ()
                     exchanges.add(conn, served)
