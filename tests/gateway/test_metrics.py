@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus_text
 
+from loopwise.gateway.limits import Limits
 from loopwise.gateway.metrics import DURATION_BOUNDS_S, MOST_SERIES, Metrics
 from loopwise.gateway.usage import Usage, usage_of
 from loopwise.store import Store
@@ -76,6 +78,18 @@ def test_requests_through_the_gateway_are_counted(gateway: str):
     assert value("loopwise_champion_info", release="tiny@0", fingerprint="sha256:00") == 1
 
 
+async def test_requests_that_run_are_told(gateway: str, model: Any):
+    assert scraped(gateway)("loopwise_running_requests") == 0  # the scrape itself does not count
+    body = {"model": "loopwise", "messages": [{"role": "user", "content": "hang"}]}
+    async with httpx.AsyncClient() as client:
+        hanging = asyncio.create_task(client.post(f"{gateway}/v1/chat/completions", json=body))
+        assert await asyncio.to_thread(model.began.wait, 10)
+        value = await asyncio.to_thread(scraped, gateway)
+        hanging.cancel()
+        await asyncio.wait([hanging])
+    assert value("loopwise_running_requests") == 1
+
+
 def test_feedback_is_counted_by_kind_and_source(gateway: str):
     rows = [
         {"exchange_id": "a", "kind": "thumbs", "value": 1},
@@ -107,7 +121,7 @@ def test_the_exposition_keeps_prometheus_rules(gateway: str):
     httpx.post(f"{gateway}/v1/feedback", json={"exchange_id": "a", "kind": "thumbs", "value": 1, "user": "lena"})
     families = list(prometheus_text(httpx.get(f"{gateway}/metrics").text))
     ours = [family for family in families if family.name.startswith("loopwise_")]
-    assert len(ours) == 9
+    assert len(ours) == 10
     for family in ours:
         assert re.fullmatch(r"loopwise_[a-z_]+", family.name)
         assert family.documentation
@@ -132,7 +146,7 @@ def test_openmetrics_is_spoken_to_who_asks_for_it(gateway: str):
 
 
 def test_buckets_are_cumulative_and_hold_their_upper_bound():
-    metrics = Metrics()
+    metrics = Metrics(Limits(9))
     for seconds in (0.01, 0.011, 1.28, 1000.0):
         metrics.exchanged(exchange(latency_s=seconds), recorded=True)
     name = "loopwise_exchange_duration_seconds_bucket"
@@ -143,23 +157,13 @@ def test_buckets_are_cumulative_and_hold_their_upper_bound():
 
 
 def test_a_client_that_hung_up_counts_as_abandoned():
-    metrics = Metrics()
+    metrics = Metrics(Limits(9))
     metrics.exchanged(exchange(status=499), recorded=True)
     assert of(metrics, "loopwise_exchanges_total", **CHAT, status="abandoned") == 1
 
 
-def test_names_that_others_chose_make_no_series():
-    metrics = Metrics()
-    for place in range(3):
-        brought = exchange(arm="external", model=f"m{place}", release=f"external:m{place}", latency_s=9.0)
-        metrics.exchanged(brought, recorded=True)
-    external = {"endpoint": "chat.completions", "model": "external", "release": "external"}
-    assert of(metrics, "loopwise_exchanges_total", **external, status="2xx") == 3
-    assert of(metrics, "loopwise_exchange_duration_seconds_count", **external) is None
-
-
 def test_old_releases_make_room_for_new_ones():
-    metrics = Metrics()
+    metrics = Metrics(Limits(9))
     for place in range(MOST_SERIES + 1):
         metrics.exchanged(exchange(release=f"tiny@{place}"), recorded=True)
     assert of(metrics, "loopwise_exchanges_total", **CHAT, status="2xx") is None  # tiny@0
@@ -168,7 +172,7 @@ def test_old_releases_make_room_for_new_ones():
 
 
 def test_two_gateways_in_one_process_count_apart():
-    first, second = Metrics(), Metrics()
+    first, second = Metrics(Limits(9)), Metrics(Limits(9))
     first.opined([Feedback("fb_1", 1.0, "thumbs", 1)])
     assert of(first, "loopwise_feedback_total", kind="thumbs", source="human") == 1
     assert of(second, "loopwise_feedback_total", kind="thumbs", source="human") is None

@@ -54,7 +54,8 @@ def create_app(
     with store.writing() as conn:
         secret = meta.pseudonym_key(conn)
     keyring = Keyring(store)
-    metrics = Metrics(observers)
+    limits = Limits(settings.requests)
+    metrics = Metrics(limits, observers)
     observers = (metrics, *observers)
 
     @asynccontextmanager
@@ -97,5 +98,5 @@ def create_app(
         Route("/openapi.json", openapi),
         *page_routes(store),
     ]
-    access = Middleware(Access, keyring=keyring, limits=Limits(settings.requests), origins=settings.origins)
+    access = Middleware(Access, keyring=keyring, limits=limits, origins=settings.origins)
     return Starlette(routes=routes, lifespan=lifespan, middleware=[access], exception_handlers=HANDLERS)

@@ -102,7 +102,7 @@ class Evaluation:
     span_id: int
 
 
-def span_of(exchange: Exchange, recorded: bool, server: Server | None, parent: Parent | None, text: bool) -> Span:
+def span_of(exchange: Exchange, recorded: bool, server: Server, parent: Parent | None, text: bool) -> Span:
     """The call of the model. ``parent`` is the caller's span, where it named one."""
     request, operation = exchange.request, _OPERATIONS[exchange.endpoint]
     failed = exchange.status >= 400
@@ -114,6 +114,8 @@ def span_of(exchange: Exchange, recorded: bool, server: Server | None, parent: P
         "loopwise.recorded": recorded,
         "loopwise.train": exchange.train,
         "http.response.status_code": exchange.status,
+        "server.address": server.address,
+        "server.port": server.port,
     }
     _add_names(
         attributes,
@@ -128,8 +130,6 @@ def span_of(exchange: Exchange, recorded: bool, server: Server | None, parent: P
             "loopwise.fingerprint": exchange.fingerprint,
         },
     )
-    if server is not None:
-        attributes |= {"server.address": server.address, "server.port": server.port}
     if failed:
         attributes["error.type"] = str(exchange.status)
     if exchange.first_token_s is not None:

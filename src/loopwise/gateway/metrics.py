@@ -2,7 +2,7 @@
 
 Counts are plain numbers that only the event loop changes, and become series when somebody asks: an exchange costs a few
 microseconds. Labels have few values (endpoint, alias, release, status class, kind, source): never users, ids or text.
-Exchanges that were brought in carry names of others' choosing, so they are all called "external".
+Exchanges that were brought in are not counted: nobody observes them here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loopwise.errors import StoreError
+from loopwise.gateway.limits import Limits
 from loopwise.gateway.observer import Observer
 from loopwise.gateway.state import Gateway, gateway_of
 from loopwise.gateway.usage import usage_of
@@ -36,7 +37,6 @@ FIRST_TOKEN_BOUNDS_S = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0
 MOST_SERIES = 500  # combinations of endpoint, alias and release; the oldest make room, as releases come and go
 
 _SERVED = ("endpoint", "model", "release")
-_EXTERNAL = "external"
 _ABANDONED = 499
 
 
@@ -81,7 +81,8 @@ class Scraped(Protocol):
 class Metrics(Observer):
     """Counts exchanges and feedback, and asks those of the other observers that have metrics, too."""
 
-    def __init__(self, observers: Sequence[Observer] = ()):
+    def __init__(self, limits: Limits, observers: Sequence[Observer] = ()):
+        self._limits = limits
         self._registry = CollectorRegistry()
         self._registry.register(self)
         for observer in observers:
@@ -94,18 +95,15 @@ class Metrics(Observer):
 
     def exchanged(self, exchange: Exchange, recorded: bool) -> None:
         self._unrecorded += not recorded
-        brought_in = exchange.arm == _EXTERNAL
-        model, release = (_EXTERNAL, _EXTERNAL) if brought_in else (exchange.model, exchange.release)
-        key = (exchange.endpoint, model, release)
+        key = (exchange.endpoint, exchange.model, exchange.release)
         series = self._series.get(key) or self._new_series(key)
         series.statuses[_status_class(exchange.status)] += 1
         usage = usage_of(exchange.response)
         series.input_tokens += usage.input_tokens or 0
         series.output_tokens += usage.output_tokens or 0
-        if not brought_in:  # how fast another gateway was is not this one's figure
-            series.duration.observe(exchange.latency_s)
-            if exchange.first_token_s is not None:
-                series.first_token.observe(exchange.first_token_s)
+        series.duration.observe(exchange.latency_s)
+        if exchange.first_token_s is not None:
+            series.first_token.observe(exchange.first_token_s)
 
     def opined(self, rows: Sequence[Feedback]) -> None:
         for row in rows:
@@ -126,7 +124,7 @@ class Metrics(Observer):
         """``GET /metrics``. The counts and the gateway's present state, written out in a thread."""
         gateway = gateway_of(request)
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        state = _state(gateway, await _champion(gateway))
+        state = _state(gateway, self._limits, await _champion(gateway))
         content = await asyncio.to_thread(lambda: encode(_Together(self._registry, state)))
         return Response(content, headers={"content-type": content_type})
 
@@ -156,7 +154,10 @@ async def _champion(gateway: Gateway) -> Release | None:
         return None  # the gauge of the store's health tells
 
 
-def _state(gateway: Gateway, champion: Release | None) -> list[Metric]:
+def _state(gateway: Gateway, limits: Limits, champion: Release | None) -> list[Metric]:
+    running = GaugeMetricFamily(
+        "loopwise_running_requests", "Requests that run now, of those that count.", value=limits.running
+    )
     waiting = GaugeMetricFamily(
         "loopwise_waiting_rows",
         "Rows handed to the store and not yet on disk.",
@@ -172,7 +173,7 @@ def _state(gateway: Gateway, champion: Release | None) -> list[Metric]:
     )
     if champion is not None:
         info.add_metric((champion.name, champion.fingerprint), 1)
-    return [waiting, healthy, info]
+    return [running, waiting, healthy, info]
 
 
 def _counters(series: Sequence[tuple[tuple[str, str, str], _Series]]) -> Iterable[Metric]:

@@ -63,7 +63,7 @@ class Telemetry(Observer):
         parent = calling()
         if parent is not None and not parent.sampled:
             return
-        server = None if exchange.arm == "external" else self._servers.get(exchange.model, self._server)
+        server = self._servers.get(exchange.model, self._server)
         span = span_of(exchange, recorded, server, parent, self._text)
         self._latest[exchange.id] = (span.trace_id, exchange.store)
         if len(self._latest) > _REMEMBERED:
