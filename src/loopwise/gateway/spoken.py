@@ -26,7 +26,7 @@ def said(response: JsonObject) -> list[JsonObject]:
     choices = [_object(choice) for choice in _list(response.get("choices"))]
     if choices:
         return [
-            _turn(choice["message"])
+            _turn(choice["message"], "assistant")
             if isinstance(choice.get("message"), dict)
             else _message("assistant", _parts(choice.get("text")))
             for choice in choices
@@ -44,7 +44,7 @@ def _turn(item: Any, role: str = "user") -> JsonObject:
         return _message("assistant", [_call(turn.get("call_id"), turn)])
     if kind == "function_call_output":
         return _message("tool", [_returned(turn.get("call_id"), turn.get("output"))])
-    if "content" not in turn and "tool_calls" not in turn:
+    if kind is not None and "content" not in turn:
         return _message(str(turn.get("role", role)), [turn])
     if turn.get("role") == "tool":
         return _message("tool", [_returned(turn.get("tool_call_id"), turn.get("content"))])
