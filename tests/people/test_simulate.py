@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from loopwise.errors import EngineError, UsageError
-from loopwise.people import Person, population, simulate
+from loopwise.people import Address, Person, population, simulate
 from loopwise.types import Problem
 
 FALSE_FAILURES = 1e-6  # of one limit below, were its seed drawn anew
@@ -85,7 +85,7 @@ def limits(n: int, p: float) -> tuple[float, float]:
 
 async def test_what_arrives_is_what_is_counted_and_at_the_rates_of_each_kind(gateway: Gateway):
     people = population(40, seed=3)
-    counts = await simulate(gateway.url, PROBLEMS, people, events=2_000, seed=3, is_right=is_right)
+    counts = await simulate(Address(gateway.url), PROBLEMS, people, events=2_000, seed=3, is_right=is_right)
     kind_of = {p.id: p.kind for p in people}
 
     assert len(gateway.asked) == 2_000
@@ -123,7 +123,7 @@ async def test_what_arrives_is_what_is_counted_and_at_the_rates_of_each_kind(gat
 
 
 async def test_feedback_names_the_exchange_and_the_person_who_asked(gateway: Gateway):
-    await simulate(gateway.url, PROBLEMS, population(10, 1), events=200, seed=1, is_right=is_right)
+    await simulate(Address(gateway.url), PROBLEMS, population(10, 1), events=200, seed=1, is_right=is_right)
     asker = {f"chatcmpl-{i}": b["user"] for i, b in enumerate(gateway.asked, 1)}
     assert all(asker[s["exchange_id"]] == s["user"] for s in gateway.said)
     assert {frozenset(s) for s in gateway.said} == {frozenset({"exchange_id", "user", "kind", "value"})}
@@ -135,7 +135,7 @@ async def test_the_seed_decides_who_asks_and_what_they_say(gateway: Gateway):
     for seed in (1, 1, 2):
         gateway.asked.clear()
         gateway.said.clear()
-        await simulate(gateway.url, PROBLEMS, people, 150, seed, is_right=is_right)
+        await simulate(Address(gateway.url), PROBLEMS, people, 150, seed, is_right=is_right)
         runs.append(Counter((s["user"], s["kind"], str(s["value"])) for s in gateway.said))
     assert runs[0] == runs[1] != runs[2]
 
@@ -143,7 +143,13 @@ async def test_the_seed_decides_who_asks_and_what_they_say(gateway: Gateway):
 async def test_problems_start_again_when_they_end_and_progress_is_told(gateway: Gateway):
     seen: list[tuple[str, int, int]] = []
     await simulate(
-        gateway.url, PROBLEMS[:3], population(3, 1), 7, 1, is_right=is_right, progress=lambda *s: seen.append(s)
+        Address(gateway.url),
+        PROBLEMS[:3],
+        population(3, 1),
+        7,
+        1,
+        is_right=is_right,
+        progress=lambda *s: seen.append(s),
     )
     assert Counter(b["messages"][0]["content"] for b in gateway.asked) == {"0 + 0?": 3, "1 + 1?": 2, "2 + 2?": 2}
     assert seen == [("simulate", i, 7) for i in range(1, 8)]
@@ -151,31 +157,33 @@ async def test_problems_start_again_when_they_end_and_progress_is_told(gateway: 
 
 async def test_a_failing_gateway_is_counted_and_people_go_on(gateway: Gateway):
     gateway.failing_every = 4
-    counts = await simulate(gateway.url, PROBLEMS, population(5, 1), events=100, seed=1, is_right=is_right)
+    counts = await simulate(Address(gateway.url), PROBLEMS, population(5, 1), events=100, seed=1, is_right=is_right)
     assert (counts.errors, len(gateway.truth)) == (25, 75)
 
 
 async def test_a_gateway_that_serves_nothing_is_an_error(gateway: Gateway):
     gateway.failing_every = 1
     with pytest.raises(EngineError, match="answered none of 5 questions"):
-        await simulate(gateway.url, PROBLEMS, population(5, 1), events=5, seed=1, is_right=is_right)
+        await simulate(Address(gateway.url), PROBLEMS, population(5, 1), events=5, seed=1, is_right=is_right)
 
 
 async def test_an_unreachable_gateway_is_a_sentence_with_the_way_out():
     with socket.create_server(("127.0.0.1", 0)) as unused:
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
     with pytest.raises(EngineError, match=rf"No gateway answers at {url} .*; start one with 'loopwise up'"):
-        await simulate(url, PROBLEMS, population(5, 1), events=50, seed=1, is_right=is_right)
+        await simulate(Address(url), PROBLEMS, population(5, 1), events=50, seed=1, is_right=is_right)
 
 
 async def test_a_refusal_is_a_sentence_with_its_status(gateway: Gateway):
     gateway.key = "secret"
     people = [Person("p", "honest", 0.0, 1.0, 1.0)]
-    with pytest.raises(EngineError, match=r"status 401 .*; give a valid API key") as caught:
-        await simulate(gateway.url, PROBLEMS, people, 5, 1, is_right=is_right)
+    with pytest.raises(EngineError, match=r"status 401 .*; name the variable .* --api-key-env") as caught:
+        await simulate(Address(gateway.url), PROBLEMS, people, 5, 1, is_right=is_right)
     assert caught.value.status == 401
+    counts = await simulate(Address(gateway.url, "secret"), PROBLEMS, people, 5, 1, is_right=is_right)
+    assert (counts.events, counts.errors) == (5, 0)
 
 
 async def test_nobody_or_nothing_to_ask_is_an_error():
     with pytest.raises(UsageError, match="at least one problem and one person"):
-        await simulate("http://x", [], population(5, 1), 5, 1, is_right=is_right)
+        await simulate(Address("http://x"), [], population(5, 1), 5, 1, is_right=is_right)

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from loopwise.errors import UnknownNameError, UsageError
 from loopwise.store import Store, keys
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store("sqlite:///loopwise.db", tmp_path, create=True)
-    yield store
-    store.close()
 
 
 def test_a_key_has_256_random_bits_of_which_only_the_hash_is_kept(store: Store, tmp_path: Path):
@@ -58,9 +50,9 @@ def test_a_key_is_revoked_once_and_for_all(store: Store):
         key, _ = keys.make(conn, "n", "app", 0.0)
         assert keys.revoke(conn, key.id, 7.0).revoked == 7.0
         assert keys.revoke(conn, key.id, 8.0).revoked == 7.0
-    with pytest.raises(UnknownNameError, match=f"no API key with the id 'other'; those that exist: {key.id}"):
-        with store.writing() as conn:
-            keys.revoke(conn, "other", 9.0)
+    known = f"no API key with the id 'other'; those that exist: {key.id}"
+    with pytest.raises(UnknownNameError, match=known), store.writing() as conn:
+        keys.revoke(conn, "other", 9.0)
 
 
 def test_others_are_served_only_with_a_usable_key_that_may_call(store: Store):

@@ -83,13 +83,15 @@ def services(project: Project, progress: Progress) -> Generator[JsonObject]:
 
 def _turn(parts: Parts, project: Project, number: int, gateway: str, view: DemoView) -> JsonObject:
     """People use what serves, then one turn. A turn that an earlier run finished is read from the store."""
+    from loopwise.people import Address
+
     began = time.monotonic()
     with project.store.reading() as conn:
         done = journal.done(conn, number)
         asked = exchanges.count(conn)
     if asked < number * _EVENTS and "gather" not in done:
         size = (_PEOPLE, _EVENTS, project.settings.loop.seed * 1_000 + number)
-        simulated(project, parts.pool, gateway, size, parts.progress)
+        simulated(project, parts.pool, Address(gateway), size, parts.progress)
     if "release" not in done:
         run(parts)
         with project.store.reading() as conn:

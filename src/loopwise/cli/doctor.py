@@ -58,6 +58,21 @@ def _store(directory: Path) -> str:
         return f"{project.store.shown_url} opens; champion {project.champion().name}"
 
 
+def _access(directory: Path) -> str:
+    """Who may call the gateway."""
+    from loopwise.gateway.server import refuse_unkeyed
+    from loopwise.store import keys
+
+    with opened(directory) as project, project.store.reading() as conn:
+        found = keys.all_keys(conn)
+        host = project.settings.gateway.host
+        refuse_unkeyed(host, keys.may_serve_others(conn))
+    usable = sum(key.revoked is None for key in found)
+    if not found:
+        return f"[gateway] host = {host!r} serves this machine only; there are no API keys"
+    return f"[gateway] host = {host!r}; every caller needs one of {usable} API keys ({len(found) - usable} are revoked)"
+
+
 def _suites(directory: Path) -> str:
     with opened(directory) as project:
         return ", ".join(f"{suite.name}: {len(suite.problems)}" for suite in project.suites()) or "none"
@@ -110,6 +125,7 @@ _CHECKS: dict[str, Callable[[Path], str]] = {
     "space": _space,
     "settings": _settings,
     "store": _store,
+    "access": _access,
     "suites": _suites,
     "weights": _weights,
     "engine": _engine,

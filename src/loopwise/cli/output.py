@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from loopwise.stats.intervals import Interval
@@ -34,7 +35,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | No
         justify = "right" if column.startswith(">") else "left"
         found.add_column(column.removeprefix(">"), justify=justify, overflow="fold")
     for row in rows:
-        found.add_row(*(str(cell) for cell in row))
+        found.add_row(*(escape(str(cell)) for cell in row))  # [gateway] is a section, not a style
     return found
 
 

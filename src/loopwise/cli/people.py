@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from loopwise.errors import UsageError
 from loopwise.types import JsonObject, Progress
 
 if TYPE_CHECKING:
+    from loopwise.people import Address
     from loopwise.verify.pool import VerifierPool
 
 
@@ -25,21 +27,33 @@ def simulate(
     events: Annotated[int, typer.Option(min=1, help="How many questions they ask in all.")] = 400,
     url: Annotated[str | None, typer.Option(help="The gateway; default: this project's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Other people, other questions.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="The variable that holds the gateway's API key.")] = None,
     dir: Dir = HERE,
     json: Json = False,
 ) -> None:
     """Lets simulated people with known truth use a running gateway. Example: loopwise simulate --people 40
     --events 400"""
+    from loopwise.people import Address
+
+    key = _key(api_key_env)
     with opened(dir) as project, shown(json) as progress, verifier_pool() as pool:
-        address = url or gateway_url(project.settings.gateway)
+        address = Address(url or gateway_url(project.settings.gateway), key)
         chosen = int(time.time()) if seed is None else seed
         counts = simulated(project, pool, address, (people, events, chosen), progress)
     rows = [(name, value) for name, value in counts.items() if not isinstance(value, dict)]
     emit(counts, json, table(["what", ">count"], [(n, f"{v:.1f}" if isinstance(v, float) else v) for n, v in rows]))
 
 
+def _key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    if variable not in os.environ:
+        raise UsageError(f"--api-key-env names the variable {variable!r}, which is not set: export it first.")
+    return os.environ[variable]
+
+
 def simulated(
-    project: Project, pool: VerifierPool, address: str, size: tuple[int, int, int], progress: Progress
+    project: Project, pool: VerifierPool, address: Address, size: tuple[int, int, int], progress: Progress
 ) -> JsonObject:
     """``size`` is (people, events, seed). They ask the target suites' kinds of questions, never a suite's own; the seed
     decides what is asked, the project's seed who the people are."""

@@ -57,12 +57,7 @@ def patience_for(settings: GatewaySettings) -> Patience:
 
 def bound(host: str, port: int, keys: bool = False) -> socket.socket:
     """A listening socket; port 0 takes any free one. Raises as ``serve`` does."""
-    if not keys and not _is_loopback(host):
-        raise SettingsError(
-            f"[gateway] host = {host!r} would serve other machines, which takes an API key, and there is none that "
-            "could call the model: make one with 'loopwise keys create NAME --role operator', or write host = "
-            '"127.0.0.1".'
-        )
+    refuse_unkeyed(host, keys)
     family, address = _resolved(host, port)
     try:
         return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=host == "::")
@@ -73,6 +68,16 @@ def bound(host: str, port: int, keys: bool = False) -> socket.socket:
         }
         way_out = ways_out.get(error.errno or 0, "choose another [gateway] port")
         raise ExternalError(f"Cannot listen on {host}:{port} ({error.strerror}): {way_out}.") from error
+
+
+def refuse_unkeyed(host: str, keys: bool) -> None:
+    """Raises SettingsError where other machines would be served and there is no key with which to tell them apart."""
+    if not keys and not _is_loopback(host):
+        raise SettingsError(
+            f"[gateway] host = {host!r} would serve other machines, which takes an API key, and there is none that "
+            "could call the model: make one with 'loopwise keys create NAME --role operator', or write host = "
+            '"127.0.0.1".'
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -23,6 +23,18 @@ CONCURRENCY = 16  # people who ask at the same time
 
 
 @dataclass(frozen=True)
+class Address:
+    """Where a gateway answers, and a key where it wants one."""
+
+    url: str
+    api_key: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+
+@dataclass(frozen=True)
 class Counts:
     """What happened. ``false_thumbs`` and ``false_corrections`` are those that contradict the truth."""
 
@@ -54,7 +66,7 @@ class _Run:
 
 
 async def simulate(
-    base_url: str,
+    gateway: Address,
     problems: Sequence[Problem],
     people: Sequence[Person],
     events: int,
@@ -74,8 +86,8 @@ async def simulate(
     began = time.monotonic()
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     connector = aiohttp.TCPConnector(limit=CONCURRENCY)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-        run = _Run(session, base_url.rstrip("/"), seed, is_right)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector, headers=gateway.headers) as session:
+        run = _Run(session, gateway.url.rstrip("/"), seed, is_right)
         numbers = iter(range(events))
 
         async def keep_asking() -> None:
@@ -87,7 +99,7 @@ async def simulate(
 
         await _all_or_first_error([keep_asking() for _ in range(CONCURRENCY)])
     if events and run.seen["errors"] >= events:
-        raise EngineError(f"The gateway at {base_url} answered none of {events} questions; see its log.")
+        raise EngineError(f"The gateway at {gateway.url} answered none of {events} questions; see its log.")
     return _counts(run.seen, events, {person.kind for person in people}, time.monotonic() - began)
 
 
@@ -140,7 +152,8 @@ async def _post(run: _Run, path: str, body: JsonObject) -> JsonObject | None:
 
 
 def _refused(url: str, status: int, text: str) -> EngineError:
-    way_out = "give a valid API key" if status in (401, 403) else "check that this is the address of a Loopwise gateway"
+    key = "name the variable that holds a valid API key with --api-key-env"
+    way_out = key if status in (401, 403) else "check that this is the address of a Loopwise gateway"
     return EngineError(f"{url} refused a request with status {status} ({text[:200]}); {way_out}.", status)
 
 
