@@ -1,4 +1,4 @@
-"""Importing, whatever the format: twice is once, a wrong format is known, one bad record harms no other."""
+"""Importing, whatever the format: twice is once, a wrong format is known."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_many_refused_rows_are_all_counted_and_some_told(bring: Any, tmp_path: P
     assert done.nothing_taken
 
 
-def test_a_record_that_no_database_holds_does_not_take_its_neighbors_with_it(bring: Any, held: Any, tmp_path: Path):
+def test_names_and_times_beyond_their_limits_are_refused_line_by_line(bring: Any, held: Any, tmp_path: Path):
     def line(id: str, **more: Any) -> str:
         return json.dumps({"id": id, "messages": [{"role": "user", "content": "q"}], "content": "a", **more}) + "\n"
 

@@ -100,6 +100,17 @@ def test_a_row_that_was_changed_for_the_worse_is_told(other: Store, tmp_path: Pa
     assert done.told[0].reason.startswith(reason)
 
 
+def test_a_record_that_no_database_holds_does_not_take_its_neighbors_with_it(other: Store, tmp_path: Path):
+    rows = [{"type": "exchange", **vars(EXCHANGE), "id": id, "conversation": hash} for id, hash in
+            (("a", 1), ("b", 2**70), ("c", 3))]  # fmt: skip
+    path = tmp_path / "out.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = import_file(other, path, "loopwise", None, silent)
+    assert [exchange.id for _, exchange in content(other)[0]] == ["a", "c"]
+    assert (done.exchanges, done.refused, done.told[0].line) == (2, 1, 2)
+    assert "cannot be stored" in done.told[0].reason
+
+
 def test_an_export_of_a_newer_version_is_not_guessed_at(other: Store, tmp_path: Path):
     path = tmp_path / "out.jsonl"
     path.write_text('{"type": "loopwise", "version": 2}\n{"type": "feedback"}\n')

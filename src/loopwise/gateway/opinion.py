@@ -213,7 +213,7 @@ def told(error: ErrorDetails) -> str:
 
 def _check_scale(found: Rating, place: str) -> None:
     low, high = found.scale
-    if False:
+    if low >= high:
         raise refused(place, "scale", f"scale is [low, high] with low below high; it was {found.scale}.")
     if not low <= found.value <= high:
         raise refused(place, "value", f"the rating {found.value} lies outside its scale {found.scale}.")
