@@ -58,6 +58,18 @@ class TestCurl:
         text = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
         assert (text, lines[-1]) == ("their-model hears hi", "data: [DONE]")
 
+    def test_a_large_image_gets_through(self, remote_gateway: str, model: Model, tmp_path: Path):
+        url = "data:image/png;base64," + "A" * 3_000_000  # curl asks before it sends that much: Expect: 100-continue
+        content = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": url}}]
+        body = tmp_path / "body.json"
+        body.write_text(json.dumps({"model": "loopwise", "messages": [{"role": "user", "content": content}]}))
+        command = ["curl", "-sS", "-H", "content-type: application/json", "--data-binary", f"@{body}"]
+        command.append(f"{remote_gateway}/v1/chat/completions")
+        ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        message = json.loads(ran.stdout)["choices"][0]["message"]
+        assert message["content"] == "their-model hears look and sees 1 images"
+        assert model.seen[0]["messages"][0]["content"] == content
+
     def test_an_error_has_a_status_and_a_sentence(self, remote_gateway: str):
         body = {"model": "gpt-99", "messages": [{"role": "user", "content": "hi"}]}
         error, status = curl(f"{remote_gateway}/v1/chat/completions", body, "-w", "\n%{http_code}").splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -87,6 +88,17 @@ def test_a_stream_arrives_in_pieces_with_its_usage(client: openai.OpenAI, record
 async def test_an_asynchronous_stream_arrives(async_client: openai.AsyncOpenAI):
     stream = await async_client.chat.completions.create(**say("hi", stream=True))
     assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "their-model hears hi"
+
+
+async def test_answers_that_run_at_once_are_not_mixed_up(async_client: openai.AsyncOpenAI, recorded: Recorded):
+    async def ask(number: int) -> tuple[str, str]:
+        stream = await async_client.chat.completions.create(**say(f"no. {number}", stream=True))
+        chunks = [chunk async for chunk in stream]
+        return chunks[0].id, "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+    found = await asyncio.gather(*(ask(number) for number in range(64)))
+    assert [text for _, text in found] == [f"their-model hears no. {number}" for number in range(64)]
+    assert dict(found) == {exchange.id: answered(exchange)["content"] for exchange in recorded()}
 
 
 def test_a_tool_is_called_and_its_result_answered(client: openai.OpenAI, model: Model, recorded: Recorded):
