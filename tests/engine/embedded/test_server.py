@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -181,3 +184,29 @@ def test_stream_ends_with_done(url: str) -> None:
     lines = [line for line in ask(url, stream=True, seed=1).text.split("\n\n") if line]
     assert lines[-1] == "data: [DONE]"
     assert all(json.loads(line.removeprefix("data: "))["object"] == "chat.completion.chunk" for line in lines[:-1])
+
+
+BROKEN = """
+import asyncio, pathlib
+from loopwise.engine.embedded.serving import Job, Serving
+from loopwise.types import SamplingParams
+
+class Broken(Serving):
+    def _deliver(self):
+        raise ZeroDivisionError("a bug")
+
+async def main():
+    serving = Broken(pathlib.Path("nowhere"))
+    serving.start()
+    job = Job("tiny@0", lambda chat: [[1]], SamplingParams(), False)
+    serving.submit(job)
+    await job.events.get()
+
+asyncio.run(main())
+"""
+
+
+def test_an_engine_whose_sampling_breaks_ends_instead_of_hanging() -> None:
+    done = subprocess.run([sys.executable, "-c", BROKEN], capture_output=True, text=True, timeout=60)
+    assert done.returncode == os.EX_SOFTWARE
+    assert "ZeroDivisionError: a bug" in done.stderr

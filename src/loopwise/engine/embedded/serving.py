@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -78,7 +80,7 @@ class Serving:
         self._known: dict[str, str] = {}  # the fingerprint of each release ever loaded
         self._commands: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._outbox: list[tuple[Job, Event]] = []
-        self._thread = threading.Thread(target=self._run, name="loopwise-sampling", daemon=True)
+        self._thread = threading.Thread(target=self._run_or_exit, name="loopwise-sampling", daemon=True)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -104,6 +106,14 @@ class Serving:
     def rows(self) -> int:
         """How many completions are running now, over all releases."""
         return sum(resident.sampler.rows for resident in self._residents.copy().values())
+
+    def _run_or_exit(self) -> None:
+        """An error of our own ends the process: an engine that answers nobody must not look alive."""
+        try:
+            self._run()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(os.EX_SOFTWARE)
 
     def _run(self) -> None:
         torch.set_num_threads(self._threads)
