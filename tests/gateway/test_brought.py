@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from loopwise.gateway.brought import parse_brought
+from loopwise.gateway.errors import ApiError
 from loopwise.store import Store, feedback
 from loopwise.types import Exchange, JsonObject
 
@@ -178,14 +180,18 @@ def test_an_exchange_that_failed_needs_no_answer(gateway: str, recorded: Recorde
         ("x", "the row: "),
     ],
 )
-def test_a_wrong_row_is_a_sentence_with_its_place_and_nothing_is_stored(
-    gateway: str, recorded: Recorded, row: Any, message: str
-):
+def test_a_wrong_row_is_a_sentence_with_its_place(row: Any, message: str):
+    with pytest.raises(ApiError) as refused:
+        parse_brought({"model": "m", **row} if isinstance(row, dict) else row, "[1]", None)
+    assert refused.value.status == 400
+    assert refused.value.message.startswith("Exchange [1]: ")
+    assert message in refused.value.message
+
+
+def test_a_list_is_taken_whole_or_not_at_all(gateway: str, recorded: Recorded):
     right = {"model": "m", "messages": ASKED, "content": "42"}
-    answer = bring(gateway, [right, {"model": "m", **row} if isinstance(row, dict) else row])
-    assert answer.status_code == 400
-    assert answer.json()["error"]["message"].startswith("Exchange [1]: ")
-    assert message in answer.json()["error"]["message"]
+    answer = bring(gateway, [right, {**right, "content": 42}])
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "[1].content")
     assert recorded() == []
 
 

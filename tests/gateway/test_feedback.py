@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from loopwise.gateway.app import create_app
-from loopwise.gateway.opinion import EXPECTED
+from loopwise.gateway.errors import ApiError
+from loopwise.gateway.opinion import EXPECTED, parse_opinion
 from loopwise.gateway.upstream import Upstream
 from loopwise.store import Store, feedback as rows, keys
 from loopwise.types import Feedback, FeedbackKind, JsonObject
@@ -116,16 +117,20 @@ def test_every_kind_is_stored_as_it_was_meant(gateway: str, stored: Stored):
         ("thumbs", "Feedback [1]: the row: Input should be a JSON object; it was 'thumbs'."),
     ],
 )
-def test_a_wrong_row_is_a_sentence_with_its_place_and_nothing_is_stored(
-    gateway: str, stored: Stored, row: Any, message: str
-):
+def test_a_wrong_row_is_a_sentence_with_its_place(row: Any, message: str):
     wrong = {"exchange_id": "e", **row} if isinstance(row, dict) else row
+    with pytest.raises(ApiError) as refused:
+        parse_opinion(wrong, "[1]", None)
+    assert refused.value.status == 400
+    assert message in refused.value.message
+    assert refused.value.message.startswith("Feedback [1]: ")
+    assert str(refused.value.param).startswith("[1]")
+
+
+def test_a_list_is_taken_whole_or_not_at_all(gateway: str, stored: Stored):
     right = {"exchange_id": "e", "kind": "thumbs", "value": 1}
-    answer = send(gateway, [right, wrong])
-    assert answer.status_code == 400
-    assert message in answer.json()["error"]["message"]
-    assert answer.json()["error"]["message"].startswith("Feedback [1]: ")
-    assert answer.json()["error"]["param"].startswith("[1]")
+    answer = send(gateway, [right, {**right, "value": 2}])
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "[1].value")
     assert stored() == []
 
 

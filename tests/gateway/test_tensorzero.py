@@ -77,28 +77,28 @@ def test_a_dry_run_is_checked_and_writes_nothing(gateway: str, store: Store):
     assert stored(store) == []
 
 
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (
-            {"metric_name": "ok", "value": "yes"},
-            "the metric 'ok' takes true, false or a number as value; it was 'yes'.",
-        ),
-        ({"metric_name": "ok"}, "value: Field required"),
-        ({"metric_name": "comment", "value": 3}, "a comment takes a text"),
-        ({"metric_name": "comment", "value": ""}, "a comment takes a text"),
-        ({"metric_name": "demonstration", "value": ""}, "it is empty"),
-        ({"metric_name": "demonstration", "value": [{"type": "tool_call", "name": "f"}]}, "tool calls are not taken"),
-        ({"metric_name": "ok", "value": True, "episode_id": "e"}, "either inference_id or episode_id, and not both"),
-        ({"metric_name": "ok", "value": True, "inference_id": None}, "either inference_id or episode_id"),
-        ({"metric_name": "demonstration", "value": "x", "inference_id": None, "episode_id": "e"}, "of one answer"),
-        ({"metric_name": "ok", "value": True, "tags": {"a": 1}}, "tags.a: Input should be a valid string; it was 1."),
-        ({"metric_name": "ok", "value": True, "colour": "red"}, "colour: Extra inputs are not permitted"),
-        ({"metric_name": "ok", "value": 10**400}, "takes a number as value"),
-    ],
-)
-def test_a_wrong_call_is_a_sentence_and_nothing_is_stored(gateway: str, store: Store, body: JsonObject, message: str):
-    answer = send(gateway, **{"inference_id": INFERENCE, **body})
-    assert answer.status_code == 400
-    assert message in answer.json()["error"]["message"]
+WRONG: list[tuple[JsonObject, str]] = [
+    (
+        {"metric_name": "ok", "value": "yes"},
+        "the metric 'ok' takes true, false or a number as value; it was 'yes'.",
+    ),
+    ({"metric_name": "ok"}, "value: Field required"),
+    ({"metric_name": "comment", "value": 3}, "a comment takes a text"),
+    ({"metric_name": "comment", "value": ""}, "a comment takes a text"),
+    ({"metric_name": "demonstration", "value": ""}, "it is empty"),
+    ({"metric_name": "demonstration", "value": [{"type": "tool_call", "name": "f"}]}, "tool calls are not taken"),
+    ({"metric_name": "ok", "value": True, "episode_id": "e"}, "either inference_id or episode_id, and not both"),
+    ({"metric_name": "ok", "value": True, "inference_id": None}, "either inference_id or episode_id"),
+    ({"metric_name": "demonstration", "value": "x", "inference_id": None, "episode_id": "e"}, "of one answer"),
+    ({"metric_name": "ok", "value": True, "tags": {"a": 1}}, "tags.a: Input should be a valid string; it was 1."),
+    ({"metric_name": "ok", "value": True, "colour": "red"}, "colour: Extra inputs are not permitted"),
+    ({"metric_name": "ok", "value": 10**400}, "takes a number as value"),
+]
+
+
+def test_a_wrong_call_is_a_sentence_and_nothing_is_stored(gateway: str, store: Store):
+    for body, message in WRONG:
+        answer = send(gateway, **{"inference_id": INFERENCE, **body})
+        assert answer.status_code == 400
+        assert message in answer.json()["error"]["message"]
     assert stored(store) == []
