@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from threading import Thread
+from pathlib import Path
+from threading import Thread, Timer
 from typing import Any
 
 import httpx
@@ -24,9 +26,11 @@ from starlette.routing import Route
 import loopwise
 from loopwise.delivery import pause_s
 from loopwise.errors import BusyError, RefusedError, UnreachableError, UsageError
+from loopwise.gateway.app import create_app
+from loopwise.gateway.upstream import Upstream
 from loopwise.store import Store, feedback
 from loopwise.types import Exchange, Feedback
-from scripted import serving
+from scripted import Model, serving
 
 KINDS: list[tuple[Callable[[Any], Any], str, Any, str]] = [
     (lambda c: c.thumbs("ex_1", -1), "thumbs", -1, "human"),
@@ -190,6 +194,26 @@ async def test_an_acknowledgment_that_is_lost_on_the_way_leaves_one_row(gateway:
     async with losing_first_answer(gateway) as url, loopwise.AsyncClient(url) as client:
         receipt = await client.thumbs("ex_1", 1)
     assert [row.id for row in stored()] == [receipt.id]
+
+
+def test_feedback_waits_until_the_store_can_be_written(model: Model, tmp_path: Path):
+    Store("sqlite:///loopwise.db", tmp_path, create=True).close()
+    store = Store("sqlite:///loopwise.db", tmp_path, lock_timeout_s=0.1)
+    other = sqlite3.connect(tmp_path / "loopwise.db", check_same_thread=False, isolation_level=None)
+    with serving(create_app(store, Upstream(model.url, None, "embedded", "tiny"))) as url:
+        other.execute("BEGIN IMMEDIATE")
+        with loopwise.Client(url, retries=0) as hasty, pytest.raises(BusyError, match="lock") as caught:
+            hasty.thumbs("ex_1", 1)
+        release = Timer(0.5, other.rollback)
+        release.start()
+        with loopwise.Client(url) as client:
+            receipt = client.feedback(caught.value.unsent)
+        release.join()
+    other.close()
+    with store.reading() as conn:
+        rows = [row for _, row in feedback.up_to(conn, feedback.watermark(conn))]
+    store.close()
+    assert [row.id for row in rows] == list(receipt.ids) == [caught.value.unsent[0]["id"]]
 
 
 def test_what_a_later_part_of_a_list_meets_leaves_the_earlier_part_acknowledged():
