@@ -40,7 +40,8 @@ class _Reader:
     """Lines to events, over the borders of pieces."""
 
     def __init__(self) -> None:
-        self._rest = b""  # a line without its end
+        self._rest: list[bytes] = []  # the pieces of a line without its end
+        self._rest_size = 0
         self._begun = False
         self._after_cr = False
         self._kind = b""
@@ -54,12 +55,17 @@ class _Reader:
         if not piece:
             return []
         self._after_cr = piece.endswith(b"\r")
-        *lines, self._rest = _LINE_END.split(self._rest + piece)
+        *lines, rest = _LINE_END.split(piece)
+        if lines:
+            lines[0] = b"".join([*self._rest, lines[0]])
+            self._rest, self._rest_size = [], 0
+        self._rest.append(rest)
+        self._rest_size += len(rest)
         if lines and not self._begun:
             lines[0] = lines[0].removeprefix(_BOM)
             self._begun = True
         found = [event for line in lines if (event := self._line(line)) is not None]
-        if self._size + len(self._rest) > LONGEST_EVENT_BYTES:
+        if self._size + self._rest_size > LONGEST_EVENT_BYTES:
             raise ValueError(f"an event of over {LONGEST_EVENT_BYTES} bytes")
         return found
 
