@@ -109,11 +109,14 @@ class Serving:
 
     def _run_or_exit(self) -> None:
         """An error of our own ends the process: an engine that answers nobody must not look alive."""
+        ended = False
         try:
             self._run()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(os.EX_SOFTWARE)
+            ended = True
+        finally:
+            if not ended:
+                traceback.print_exc()
+                os._exit(os.EX_SOFTWARE)
 
     def _run(self) -> None:
         torch.set_num_threads(self._threads)
