@@ -125,9 +125,9 @@ def _exchange(
 def _before(answer: JsonObject, messages: dict[str, JsonObject]) -> list[JsonObject]:
     """The messages that led to an answer, first to last."""
     chain: list[JsonObject] = []
-    seen: set[Any] = set()
+    seen: set[str] = set()
     place = answer.get("parentId")
-    while place in messages and place not in seen:
+    while isinstance(place, str) and place in messages and place not in seen:
         seen.add(place)
         message = messages[place]
         chain.append({"role": message.get("role"), "content": message.get("content")})
