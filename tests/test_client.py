@@ -241,6 +241,20 @@ def test_where_no_gateway_listens_the_address_is_named():
     assert [row["kind"] for row in caught.value.unsent] == ["thumbs"]
 
 
+def test_a_password_in_the_address_is_not_in_the_message():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://me:lw_secret@127.0.0.1:{free.getsockname()[1]}"
+    with loopwise.Client(url, retries=0) as client, pytest.raises(UnreachableError) as caught:
+        client.thumbs("ex_1", 1)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_answer_that_cannot_be_unpacked_is_no_answer():
+    broken = Response(b"no gzip", headers={"content-encoding": "gzip"})
+    with answering(broken) as (url, _), loopwise.Client(url, retries=0) as client, pytest.raises(UnreachableError):
+        client.thumbs("ex_1", 1)
+
+
 def test_a_gateway_that_does_not_answer_in_time_is_unreachable():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

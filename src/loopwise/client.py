@@ -185,11 +185,11 @@ class Client(_Methods[Receipt]):
         self._http.close()
 
     def _deliver(self, path: str, rows: Sequence[JsonObject]) -> Receipt:
-        delivery = Delivery(rows, self._retries, str(self._http.base_url))
+        delivery = Delivery(rows, self._retries, self._http.base_url)
         while body := delivery.next_body:
             try:
                 outcome = self._http.post(path, content=body)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 outcome = error
             time.sleep(delivery.take(outcome))
         return delivery.receipt
@@ -220,11 +220,11 @@ class AsyncClient(_Methods[Coroutine[Any, Any, Receipt]]):
         await self._http.aclose()
 
     async def _deliver(self, path: str, rows: Sequence[JsonObject]) -> Receipt:
-        delivery = Delivery(rows, self._retries, str(self._http.base_url))
+        delivery = Delivery(rows, self._retries, self._http.base_url)
         while body := delivery.next_body:
             try:
                 outcome = await self._http.post(path, content=body)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 outcome = error
             await asyncio.sleep(delivery.take(outcome))
         return delivery.receipt

@@ -46,10 +46,10 @@ class Receipt:
 class Delivery:
     """Rows on their way: which body goes next, what came of it, and how long to wait before the one after."""
 
-    def __init__(self, rows: Sequence[JsonObject], retries: int, address: str):
+    def __init__(self, rows: Sequence[JsonObject], retries: int, address: httpx.URL):
         self._batches = deque(_batches(rows))
         self._retries = retries
-        self._address = address
+        self._address = address.copy_with(userinfo=b"")  # a password is not for messages
         self._tried = 0
         self._ids: list[str] = []
         self._joined = True
@@ -64,7 +64,7 @@ class Delivery:
     def receipt(self) -> Receipt:
         return Receipt(tuple(self._ids), self._joined, tuple(self._known))
 
-    def take(self, outcome: httpx.Response | httpx.TransportError) -> float:
+    def take(self, outcome: httpx.Response | httpx.RequestError) -> float:
         """Seconds to wait before the next body is sent. Raises GatewayError when the present one is given up."""
         if isinstance(outcome, httpx.Response) and outcome.is_success:
             self._acknowledge(outcome)
@@ -85,7 +85,7 @@ class Delivery:
         self._batches.popleft()
         self._tried = 0
 
-    def _failure(self, outcome: httpx.Response | httpx.TransportError) -> GatewayError:
+    def _failure(self, outcome: httpx.Response | httpx.RequestError) -> GatewayError:
         unsent = [row for batch in self._batches for row in batch.rows]
         if not isinstance(outcome, httpx.Response):
             reason = str(outcome) or type(outcome).__name__
@@ -95,10 +95,10 @@ class Delivery:
             return UnreachableError(sentence, unsent=unsent)
         error = _json_object(outcome).get("error")
         found = cast(JsonObject, error) if isinstance(error, dict) else {}
-        other = f"{outcome.url} answered with status {outcome.status_code} and no word of Loopwise's: correct base_url."
-        busy = outcome.status_code == 429 or outcome.status_code >= 500
-        return (BusyError if busy else RefusedError)(
-            found.get("message") or other, outcome.status_code, found.get("param"), found.get("code"), unsent
+        status, said = outcome.status_code, found.get("message")
+        other = f"{self._address} answered with status {status} and no word of Loopwise's: correct base_url."
+        return (BusyError if _passes(status) else RefusedError)(
+            said if isinstance(said, str) else other, status, found.get("param"), found.get("code"), unsent
         )
 
 
@@ -134,18 +134,23 @@ def _written(row: JsonObject) -> bytes:
         raise UsageError(f"{row.get('id')!r} cannot be written as JSON ({error}): correct its values.") from error
 
 
-def pause_s(outcome: httpx.Response | httpx.TransportError, tried: int) -> float | None:
+def pause_s(outcome: httpx.Response | httpx.RequestError, tried: int) -> float | None:
     """Seconds to wait after a try that failed as ``tried`` others had before it. None where another would change
     nothing, or where the gateway wants a longer pause than anybody waits for."""
     usual_s = min(_FIRST_PAUSE_S * 2**tried, _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)
     if not isinstance(outcome, httpx.Response):
         return usual_s
-    if outcome.status_code not in (408, 429) and outcome.status_code < 500:
+    if not _passes(outcome.status_code):
         return None
     wanted_s = _retry_after_s(outcome.headers.get("retry-after", ""))
     if wanted_s is None:
         return usual_s
     return wanted_s if wanted_s <= _LONGEST_PAUSE_S else None
+
+
+def _passes(status: int) -> bool:
+    """Whether what was refused so may be taken later."""
+    return status in (408, 429) or status >= 500
 
 
 def _retry_after_s(value: str) -> float | None:

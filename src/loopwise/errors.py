@@ -10,7 +10,7 @@ LoopwiseError
 │   ├── EngineError        the model's server is unreachable or answered with an error
 │   ├── GatewayError       what Client sent was not acknowledged
 │   │   ├── UnreachableError   no answer: it may or may not be kept
-│   │   ├── BusyError          429 or 5xx, after the last try
+│   │   ├── BusyError          408, 429 or 5xx, after the last try
 │   │   └── RefusedError       another 4xx: it will not be taken as it is
 │   └── MissingExtraError  a package of an extra is not installed
 ├── TransitionError        exit status 1: the release table does not allow this step
@@ -93,7 +93,7 @@ class UnreachableError(GatewayError):
 
 
 class BusyError(GatewayError):
-    """The gateway could not take it now (429 or 5xx), nor at the last try."""
+    """The gateway could not take it now (408, 429 or 5xx), nor at the last try."""
 
 
 class RefusedError(GatewayError):
