@@ -1,5 +1,6 @@
 """Settings: what is written arrives, and what is wrong is said in one sentence with the key and the way out."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,17 @@ def test_every_shipped_template_parses(tmp_path: Path):
     assert {suite.role for suite in embedded.suites.values()} == {"target", "anchor", "final"}
     own = config.parse(openai_toml("http://h:1", 'a "model"', tmp_path), tmp_path)
     assert (own.engine.kind, own.engine.model, own.train.base) == ("openai", 'a "model"', str(tmp_path.resolve()))
+    keyed = config.parse(openai_toml("http://h:1", "m", None, "MY_KEY"), tmp_path)
+    assert keyed.engine.api_key_env == "MY_KEY"
+
+
+@pytest.mark.parametrize("template", [embedded_toml(), openai_toml("http://h:1", "m", None)])
+def test_what_the_templates_only_suggest_parses_as_well(tmp_path: Path, template: str):
+    for name in ("anchors.jsonl", "problems.jsonl"):
+        (tmp_path / name).touch()
+    every = config.parse(re.sub(r"^# (?=\w+ = |\[)", "", template, flags=re.MULTILINE), tmp_path)
+    assert (every.gateway.host, every.gateway.retention_days.exchanges) == ("0.0.0.0", 90)
+    assert set(every.aliases) == ({"small"} if every.engine.kind == "openai" else set())
 
 
 def test_a_file_of_problems_is_taken_from_the_project_folder_wherever_the_command_runs(tmp_path: Path):

@@ -30,17 +30,18 @@ def init(
     dir: Annotated[Path, typer.Argument(help="The folder of the new project.")] = Path(),
     url: Annotated[str | None, typer.Option(help="Your server's address, if you bring a model.")] = None,
     model: Annotated[str | None, typer.Option(help="The model's name on that server.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="The variable that holds that server's key.")] = None,
     base: Annotated[Path | None, typer.Option(help="The Hugging Face folder that is trained.")] = None,
     json: Json = False,
 ) -> None:
     """Makes a project. Example: loopwise init my-project"""
     if (url is None) != (model is None):
         raise UsageError("--url and --model go together: name the server's address and the model on it.")
-    if base is not None and url is None:
-        raise UsageError("--base goes with --url and --model: it is the folder behind the model on that server.")
+    if url is None and (base or api_key_env):
+        raise UsageError("--base and --api-key-env go with --url and --model: they are about the model on that server.")
     if url is not None and (dir / config.FILE_NAME).exists():
         raise UsageError(f"{dir / config.FILE_NAME} exists already: edit it, or choose another folder.")
-    text = embedded_toml() if url is None or model is None else openai_toml(url, model, base)
+    text = embedded_toml() if url is None or model is None else openai_toml(url, model, base, api_key_env)
     with created(dir, text) as project:
         champion = project.champion()
         found = [{"name": suite.name, "role": suite.role, "n": len(suite.problems)} for suite in project.suites()]

@@ -7,6 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SUITE_N = 1_500
+_GATEWAY = """\
+[gateway]                       # OpenAI's API and the page
+# host = "0.0.0.0"              # for other machines; needs an API key: loopwise keys create NAME
+# on_store_failure = "refuse"   # an answer that cannot be recorded is refused, not passed on
+# retention_days = { exchanges = 90, feedback = 365 }   # after which text goes; default: it stays
+"""
 
 
 def embedded_toml(ports: tuple[int, int] = (4040, 4041), approve: str = "human", seed: int = 0) -> str:
@@ -22,8 +28,7 @@ def embedded_toml(ports: tuple[int, int] = (4040, 4041), approve: str = "human",
 kind = "embedded"
 port = {engine_port}
 
-[gateway]                       # OpenAI's API and the page; loopback only
-port = {gateway_port}
+{_GATEWAY}port = {gateway_port}
 
 [store]
 url = "sqlite:///loopwise.db"
@@ -60,8 +65,9 @@ seed = {seed}
 """
 
 
-def openai_toml(url: str, model: str, base: Path | None) -> str:
+def openai_toml(url: str, model: str, base: Path | None, api_key_env: str | None = None) -> str:
     """Settings for a model behind a server of your own."""
+    key = json.dumps(api_key_env, ensure_ascii=False) if api_key_env else '"OPENAI_API_KEY"'
     train = f"\n[train]\nbase = {json.dumps(str(base.resolve()), ensure_ascii=False)}\n" if base else ""
     return f"""\
 # A Loopwise project in front of your own model. Unknown keys are refused.
@@ -70,10 +76,15 @@ def openai_toml(url: str, model: str, base: Path | None) -> str:
 kind = "openai"
 url = {json.dumps(url, ensure_ascii=False)}
 model = {json.dumps(model, ensure_ascii=False)}
-# api_key_env = "OPENAI_API_KEY"   # the name of the variable that holds the key, never the key itself
+{"" if api_key_env else "# "}api_key_env = {key}   # the name of the variable that holds the key, never the key itself
+# first_token_s = 120              # of a stream: until the first event, and between events; also connect_s, total_s
+# retries = 2                      # of requests that the server cannot have begun
 
-[gateway]
-port = 4040
+# [aliases.small]                  # a further model, passed on and recorded when a request names "small"
+# url = "http://127.0.0.1:8001"
+# model = "its-name-there"
+
+{_GATEWAY}port = 4040
 
 [store]
 url = "sqlite:///loopwise.db"
