@@ -34,7 +34,6 @@ ALLOWED: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("GET POST DELETE", "/v1/responses", _APP),
     ("POST", "/v1/embeddings", _APP),
     ("GET", "/v1/models", _APP),
-    ("GET", "/openapi.json", _APP),
     ("GET", "/openapi.json", _ANY),
     ("POST", "/v1/exchanges", _APP),
     ("POST", "/v1/feedback", _ANY),
