@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError, TimeoutError as NoConnectionFree
 
 from loopwise.errors import StoreError
@@ -108,12 +108,23 @@ class HeldConnection:
         """As ``Store.writing``."""
         try:
             with self._store.classified():
-                conn = self._conn = self._conn or engines.writing(self._store.engine)
-                with conn.begin():
+                conn, transaction = self._begin()
+                with transaction:
                     yield conn
         except BaseException:
             self.close()
             raise
+
+    def _begin(self) -> tuple[Connection, Transaction]:
+        if self._conn is not None:
+            try:
+                return self._conn, self._conn.begin()
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                self.close()  # the server was restarted meanwhile; nothing had been sent to it yet
+        self._conn = engines.writing(self._store.engine)
+        return self._conn, self._conn.begin()
 
     def close(self) -> None:
         conn, self._conn = self._conn, None
