@@ -129,7 +129,7 @@ def test_a_stack_trace_appears_only_with_debug(project: Path):
 def test_init_refuses_what_cannot_be_meant(tmp_path: Path):
     for args, sentence in (
         (["--url", "http://127.0.0.1:9"], "--url and --model go together"),
-        (["--base", "models/x"], "--base goes with --url"),
+        (["--base", "models/x"], "--base and --api-key-env go with --url"),
         (["--url", "http://127.0.0.1:9", "--model", "m"], "cannot be reached"),
     ):
         done = run("init", str(tmp_path / "new"), *args)
