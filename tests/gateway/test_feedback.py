@@ -114,6 +114,7 @@ def test_every_kind_is_stored_as_it_was_meant(gateway: str, stored: Stored):
         ({"kind": "thumbs", "value": 1, "at": "yesterday"}, "at: "),
         ({"kind": "thumbs", "value": 1, "colour": "red"}, "colour: Extra inputs are not permitted"),
         ({"kind": "thumbs", "value": 1, "exchange_id": None}, "name the exchange_id"),
+        ({"kind": "thumbs", "value": "x" * 1_000}, "it was '" + "x" * 199 + "…."),
         ("thumbs", "Feedback [1]: the row: Input should be a JSON object; it was 'thumbs'."),
     ],
 )

@@ -20,7 +20,7 @@ from loopwise.gateway.endpoints import ENDPOINTS, Endpoint
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.feedback import listed
 from loopwise.gateway.identity import new_id, pseudonym
-from loopwise.gateway.opinion import STRICT, At, Line, Name, refused, seconds, told
+from loopwise.gateway.opinion import STRICT, At, Line, Name, refused, seconds, shown, told
 from loopwise.gateway.state import gateway_of
 from loopwise.store import Store, exchanges
 from loopwise.store.textless import textless_request, textless_response
@@ -86,7 +86,7 @@ def parse_brought(row: Any, place: str, pseudonym_key: bytes | None) -> Exchange
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
-        raise _refused(place, field, f"{field or 'the row'}: {told(first)}; it was {first['input']!r}.") from error
+        raise _refused(place, field, f"{field or 'the row'}: {told(first)}; it was {shown(first['input'])}.") from error
     endpoint = _ENDPOINTS[found.endpoint]
     request = _request(found, endpoint, place)
     response = _response(found, endpoint, place)
@@ -134,7 +134,7 @@ def _request(found: BroughtExchange, endpoint: Endpoint, place: str) -> JsonObje
         if request.get(field, ...) is None:
             del request[field]
         elif field in request and not isinstance(request[field], kind):
-            raise _refused(place, f"request.{field}", f"request.{field} is of a wrong type: {request[field]!r}.")
+            raise _refused(place, f"request.{field}", f"request.{field} is of a wrong type: {shown(request[field])}.")
     if found.model is None and not request.get("model"):
         raise _refused(place, "model", "say which model answered: 'model'.")
     try:
@@ -149,7 +149,7 @@ def _request(found: BroughtExchange, endpoint: Endpoint, place: str) -> JsonObje
     for name in [*names, request["model"]]:
         if not isinstance(name, str) or not 0 < len(name) <= 512 or "\0" in name:
             raise _refused(
-                place, "request", f"a model, user or episode is a text of 1 to 512 characters, not {name!r}."
+                place, "request", f"a model, user or episode is a text of 1 to 512 characters, not {shown(name)}."
             )
     return request
 

@@ -28,6 +28,7 @@ from loopwise.types import Feedback, JsonObject
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 NO_NUL = r"^[^\u0000]*$"  # Postgres holds no NUL in a text
 YEAR_9999 = 253_402_300_799
+_LONGEST_QUOTE = 200  # characters
 
 
 def _dated(value: Any) -> Any:
@@ -211,6 +212,12 @@ def told(error: ErrorDetails) -> str:
     return "it holds the character NUL" if error["type"] == "string_pattern_mismatch" else error["msg"]
 
 
+def shown(value: Any) -> str:
+    """A value as an error may quote it."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
+
+
 def _check_scale(found: Rating, place: str) -> None:
     low, high = found.scale
     if low >= high:
@@ -222,17 +229,17 @@ def _check_scale(found: Rating, place: str) -> None:
 def _refusal(error: ErrorDetails, row: Any, place: str) -> ApiError:
     """The sentence for what is wrong with a row."""
     if not isinstance(row, dict):
-        return refused(place, "", f"the row: Input should be a JSON object; it was {row!r}.")
+        return refused(place, "", f"the row: Input should be a JSON object; it was {shown(row)}.")
     given = cast(JsonObject, row)
     kind = given.get("kind")
     if not (isinstance(kind, str) and kind in EXPECTED):
         known = ", ".join(EXPECTED)
-        return refused(place, "kind", f"kind: Input should be one of {known}; it was {kind!r}.")
+        return refused(place, "kind", f"kind: Input should be one of {known}; it was {shown(kind)}.")
     field = str(error["loc"][1])  # the first part names the kind's model
     if field == "value":
-        return refused(place, field, f"kind {kind!r} takes {EXPECTED[kind]}; it was {given.get('value')!r}.")
+        return refused(place, field, f"kind {kind!r} takes {EXPECTED[kind]}; it was {shown(given.get('value'))}.")
     if error["type"] == "missing":
         return refused(place, field, f"kind {kind!r} needs {field!r}.")
     if error["type"] == "extra_forbidden" and field in ("scale", "name"):
         return refused(place, field, f"kind {kind!r} takes no {field!r}.")
-    return refused(place, field, f"{field}: {told(error)}; it was {error['input']!r}.")
+    return refused(place, field, f"{field}: {told(error)}; it was {shown(error['input'])}.")

@@ -31,7 +31,7 @@ from starlette.responses import JSONResponse
 from loopwise.gateway.body import read_json
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.feedback import kept
-from loopwise.gateway.opinion import STRICT, Name, parse_opinion, refused, told
+from loopwise.gateway.opinion import STRICT, Name, parse_opinion, refused, shown, told
 from loopwise.gateway.state import gateway_of
 from loopwise.types import JsonObject
 
@@ -65,7 +65,7 @@ def _parsed(body: Any) -> TensorZeroFeedback:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "the request body"
-        raise ApiError(400, f"{name}: {told(first)}; it was {first['input']!r}.", name) from error
+        raise ApiError(400, f"{name}: {told(first)}; it was {shown(first['input'])}.", name) from error
     if (found.inference_id is None) == (found.episode_id is None):
         raise refused("", "inference_id", "give either inference_id or episode_id, and not both.")
     if found.metric_name == "demonstration" and found.inference_id is None:
@@ -89,12 +89,14 @@ def _said(found: TensorZeroFeedback) -> JsonObject:
     name, value = found.metric_name, found.value
     if name == "comment":
         if not isinstance(value, str) or not value:
-            raise refused("", "value", f"a comment takes a text as value; it was {value!r}.")
+            raise refused("", "value", f"a comment takes a text as value; it was {shown(value)}.")
         return {"kind": "comment", "value": value}
     if name == "demonstration":
         return {"kind": "correction", "value": _demonstration(value)}
     if not isinstance(value, bool | int | float):
-        raise refused("", "value", f"the metric {name!r} takes true, false or a number as value; it was {value!r}.")
+        raise refused(
+            "", "value", f"the metric {name!r} takes true, false or a number as value; it was {shown(value)}."
+        )
     return {"kind": "metric", "value": float(value) if isinstance(value, bool) else value, "name": name}
 
 
@@ -113,7 +115,7 @@ def _text(block: Any) -> str:
     given = cast(JsonObject, block) if isinstance(block, dict) else {}
     if given.get("type") != "text" or not isinstance(given.get("text"), str):
         sentence = "a demonstration takes a text, a JSON object, or a list of {type: 'text', text} blocks as value; "
-        raise refused("", "value", f"{sentence}tool calls are not taken. It held {block!r}.")
+        raise refused("", "value", f"{sentence}tool calls are not taken. It held {shown(block)}.")
     return given["text"]
 
 

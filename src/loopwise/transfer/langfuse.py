@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+from loopwise.gateway.opinion import shown
 from loopwise.transfer.row import Record, RowError, digest, exchange, instant, opinion, table, text
 from loopwise.types import JsonObject
 
@@ -142,7 +143,7 @@ def _score(row: JsonObject, key: bytes | None, answer: str | None) -> Record:
     observation, session = text(row.get("observationId"), "observationId"), text(row.get("sessionId"), "sessionId")
     source = str(row.get("source"))
     if source not in _SOURCES:
-        raise RowError(f"source must be one of {', '.join(_SOURCES)}; it was {row.get('source')!r}.")
+        raise RowError(f"source must be one of {', '.join(_SOURCES)}; it was {shown(row.get('source'))}.")
     author = text(row.get("authorUserId"), "authorUserId") or text(row.get("authorUserName"), "authorUserName")
     user = author or (None if source == "EVAL" else row.get("userId") or table(row.get("trace"), "trace").get("userId"))
     said = _said(row, str(row.get("dataType")), name)
@@ -172,7 +173,9 @@ def _said(row: JsonObject, kind: str, name: str | None) -> JsonObject:
         boolean = {"metadata": {"boolean": True}} if kind == "BOOLEAN" else {}
         return {"kind": "metric", "name": name, "value": _number(value), **boolean}
     if kind not in ("CATEGORICAL", "TEXT", "CORRECTION"):
-        raise RowError(f"dataType is none of NUMERIC, BOOLEAN, CATEGORICAL, TEXT, CORRECTION: {row.get('dataType')!r}.")
+        raise RowError(
+            f"dataType is none of NUMERIC, BOOLEAN, CATEGORICAL, TEXT, CORRECTION: {shown(row.get('dataType'))}."
+        )
     said = words if words not in (None, "") else value
     if not isinstance(said, str):
         raise RowError(f"stringValue is missing, which a score of the type {kind} needs.")
@@ -187,7 +190,7 @@ def _number(value: Any) -> float:
     try:
         return float(str(value))
     except ValueError as error:
-        raise RowError(f"value must be a number; it was {value!r}.") from error
+        raise RowError(f"value must be a number; it was {shown(value)}.") from error
 
 
 def _list(value: Any) -> list[Any]:

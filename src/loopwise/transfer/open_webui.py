@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from loopwise.gateway.opinion import shown
 from loopwise.transfer.row import Record, RowError, exchange, instant, opinion, table, text
 from loopwise.types import JsonObject
 
@@ -60,7 +61,7 @@ def _said(data: JsonObject, comment: str | None) -> list[tuple[str, JsonObject]]
     elif rating == "0":
         found.append(("", {"kind": "rating", "value": 0, "scale": [-1, 1]}))
     elif data.get("rating") is not None:
-        raise RowError(f"data.rating must be 1, 0 or -1; it was {data['rating']!r}.")
+        raise RowError(f"data.rating must be 1, 0 or -1; it was {shown(data['rating'])}.")
     elif comment is not None:
         found.append(("", {"kind": "comment", "value": comment, "comment": None}))
     details = table(data.get("details"), "data.details").get("rating")

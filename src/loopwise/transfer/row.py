@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from loopwise.gateway.brought import parse_brought
 from loopwise.gateway.errors import ApiError
-from loopwise.gateway.opinion import parse_opinion
+from loopwise.gateway.opinion import parse_opinion, shown
 from loopwise.types import Exchange, Feedback, JsonObject
 
 Record = Exchange | Feedback
@@ -96,7 +96,7 @@ def instant(value: Any, what: str) -> float | None:
     try:
         found = datetime.fromisoformat(str(value).strip('"'))
     except ValueError as error:
-        raise RowError(f"{what} is no date: {value!r}.") from error
+        raise RowError(f"{what} is no date: {shown(value)}.") from error
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
@@ -105,7 +105,7 @@ def text(value: Any, what: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise RowError(f"{what} must be a text; it was {value!r}.")
+        raise RowError(f"{what} must be a text; it was {shown(value)}.")
     return value
 
 
@@ -114,5 +114,5 @@ def table(value: Any, what: str) -> JsonObject:
     if value is None or value == "":
         return {}
     if not isinstance(value, dict):
-        raise RowError(f"{what} must be an object; it was {value!r}.")
+        raise RowError(f"{what} must be an object; it was {shown(value)}.")
     return cast(JsonObject, value)
