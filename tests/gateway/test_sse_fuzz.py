@@ -95,16 +95,19 @@ def test_the_reference_reads_the_standards_own_examples():
 LINES = st.sampled_from(
     [b"data: a", b"data:b", b"data", b"data:", b"data:  c", b"data: \xc3\xa9", b"data: \xff", b": note", b":",
      b"event: x", b"event:y", b"event", b"id: 1", b"retry: 3", b"Data: no", b" data: no", b"data : no", b"data: a:b",
-     b"", b"", b"",
-     b"\xef\xbb\xbf", b"\xef\xbb\xbfdata: bom", b"odd", b"data: \x00", b"data: {\"a\": 1}", b"data: [DONE]"]
+     b"", b"\xef\xbb\xbf", b"\xef\xbb\xbfdata: bom", b"odd", b"data: \x00", b"data: {\"a\": 1}", b"data: [DONE]"]
 )  # fmt: skip
 ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> bytes:
-    lines = draw(st.lists(st.tuples(LINES, ENDS), max_size=20))
-    return draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + b"".join(line + end for line, end in lines)
+    """Lines in blocks, most of which a blank line ends."""
+    blocks = draw(st.lists(st.lists(st.tuples(LINES, ENDS), max_size=4), max_size=8))
+    content = draw(st.sampled_from([b"", b"\xef\xbb\xbf"]))
+    for block in blocks:
+        content += b"".join(line + end for line, end in block) + draw(st.sampled_from([b"", b"\n", b"\r", b"\r\n"]))
+    return content
 
 
 def cut(content: bytes, places: Sequence[int]) -> list[bytes]:
