@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -156,6 +157,44 @@ def test_a_damaged_file_is_one_sentence(sqlite_store: Store, tmp_path: Path):
     path.write_bytes(content)
     with pytest.raises(StoreError, match="the file is damaged; restore a backup"):
         Store(URL, tmp_path)
+
+
+def test_damage_that_shows_later_is_one_sentence_too(sqlite_store: Store, tmp_path: Path):
+    with sqlite_store.writing() as conn:
+        for n in range(300):
+            releases.add(conn, replace(RELEASE, name=f"a@{n}", path="x" * 2_000), "t", "made")
+    sqlite_store.wipe()
+    with (tmp_path / "loopwise.db").open("r+b") as file:
+        file.seek(4096 * 100)
+        file.write(b"\xff" * 4096 * 40)
+    opened = Store(URL, tmp_path)  # its first pages are whole
+    with pytest.raises(StoreError, match="the file is damaged; restore a backup"), opened.reading() as conn:
+        releases.all_releases(conn)
+    opened.close()
+
+
+def test_nothing_is_acknowledged_that_goes_into_a_file_which_was_taken_away(sqlite_store: Store, tmp_path: Path):
+    def write(name: str) -> None:
+        with sqlite_store.writing() as conn:
+            releases.add(conn, replace(RELEASE, name=name), "t", "made")
+
+    write("a@1")
+    sqlite_store.wipe()
+    file, away = tmp_path / "loopwise.db", tmp_path / "away.db"
+    copy = file.read_bytes()
+    file.rename(away)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"loopwise\.db was moved, removed or replaced while it was in use"):
+            write("a@2")
+    assert not file.exists()
+    file.write_bytes(copy)
+    for log in tmp_path.glob("loopwise.db-*"):
+        log.unlink()
+    with pytest.raises(StoreError, match="was moved, removed or replaced"):
+        write("a@2")
+    write("a@3")  # on the file that is there now
+    with sqlite_store.reading() as conn:
+        assert [found.name for found in releases.all_releases(conn)] == ["a@1", "a@3"]
 
 
 @pytest.mark.parametrize("url", ["", "loopwise.db", "nonsense", "postgresql+psycopg://me:hunter2@h:port/"])

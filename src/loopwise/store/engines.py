@@ -19,12 +19,13 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from loopwise.errors import SettingsError, missing_extra
+from loopwise.errors import SettingsError, StoreError, missing_extra
 
 if TYPE_CHECKING:
     import psycopg
 
 _BEGIN = "loopwise_begin"  # how a connection's transactions begin: one of the three below
+_FILE = "loopwise_file"  # the inode that a connection has open
 _READ, _WRITE, _NOT = "to read", "to write", "not at all"
 _WITH_TEXT = ("exchanges", "feedback", "attempts")
 _READERS_MAY_TAKE_MS = 50  # the log is emptied under the write lock
@@ -69,7 +70,7 @@ def open_engine(url: URL, lock_timeout_s: float) -> Engine:
         engine = create_engine(
             url, hide_parameters=True, connect_args={"timeout": lock_timeout_s, "check_same_thread": False}
         )
-        event.listen(engine, "connect", partial(_configure_sqlite, lock_timeout_s))
+        event.listen(engine, "connect", partial(_configure_sqlite, Path(str(url.database)), lock_timeout_s))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     waits = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_TIMEOUT_S}
@@ -119,7 +120,9 @@ def _begins(conn: Connection) -> str:
     return conn.get_execution_options().get(_BEGIN, _READ)
 
 
-def _configure_sqlite(lock_timeout_s: float, connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+def _configure_sqlite(
+    path: Path, lock_timeout_s: float, connection: sqlite3.Connection, entry: ConnectionPoolEntry
+) -> None:
     connection.isolation_level = None  # the driver's own BEGIN would come too late to take the lock
     for pragma in (
         f"busy_timeout={int(lock_timeout_s * 1000)}",
@@ -129,11 +132,25 @@ def _configure_sqlite(lock_timeout_s: float, connection: sqlite3.Connection, _: 
         "secure_delete=ON",  # text that expires leaves the file; FAST would leave copies where pages were merged
     ):
         connection.execute(f"PRAGMA {pragma}")
+    entry.info[_FILE] = path.stat().st_ino
 
 
 def _begin_sqlite(conn: Connection) -> None:
+    if _begins(conn) == _WRITE:
+        _require_same_file(conn)
     if _begins(conn) != _NOT:
         conn.exec_driver_sql("BEGIN IMMEDIATE" if _begins(conn) == _WRITE else "BEGIN")
+
+
+def _require_same_file(conn: Connection) -> None:
+    """What is written to a file that was removed or replaced would be gone with this process."""
+    path = Path(str(conn.engine.url.database))
+    there = path.stat().st_ino if path.exists() else None
+    if there == conn.info[_FILE]:
+        return
+    if there is not None:
+        conn.invalidate()  # the next transaction is of the file that is there now
+    raise StoreError(f"The store's file {path} was moved, removed or replaced while it was in use: put it back.")
 
 
 def _configure_postgres(lock_timeout_s: float, connection: psycopg.Connection, _: ConnectionPoolEntry) -> None:
