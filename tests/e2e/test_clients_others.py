@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel, SecretStr
 
 from loopwise.types import Exchange
@@ -107,6 +107,15 @@ class TestLangChain:
         )
         assert chain.invoke("tea").text == "their-model hears tea"
         assert [exchange.endpoint for exchange in recorded()] == ["responses"]
+
+    def test_it_embeds(self, remote_gateway: str):
+        embeddings = OpenAIEmbeddings(
+            model="loopwise",
+            base_url=f"{remote_gateway}/v1",
+            api_key=SecretStr("unused"),
+            check_embedding_ctx_length=False,  # or it fetches OpenAI's tokenizer and sends its token ids
+        )
+        assert embeddings.embed_documents(["tea", "coffee"]) == [[3.0], [6.0]]
 
 
 @pytest.fixture(scope="session")

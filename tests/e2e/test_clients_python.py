@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from loopwise.gateway.app import create_app
 from loopwise.gateway.upstream import Upstream
-from loopwise.store import Store
+from loopwise.store import Store, feedback
 from loopwise.types import Exchange
 from scripted import Model, serving
 
@@ -59,6 +60,7 @@ def test_a_chat_is_answered_and_recorded(client: openai.OpenAI, recorded: Record
     (exchange,) = recorded()
     assert answer.choices[0].message.content == "their-model hears hi" == answered(exchange)["content"]
     assert (answer.id, answer.model, raw.headers["x-loopwise-recorded"]) == (exchange.id, "loopwise", "true")
+    assert raw.headers["x-loopwise-exchange"] == exchange.id
     assert answer.usage is not None
     assert answer.usage.total_tokens == 7
     assert exchange.request["temperature"] == 0.5
@@ -267,6 +269,24 @@ def test_a_client_that_gives_up_frees_the_server(client: openai.OpenAI, model: M
     with pytest.raises(openai.APITimeoutError):
         client.with_options(timeout=0.3).chat.completions.create(**say("hang"))
     assert model.canceled.wait(5.0)
+
+
+def test_a_stream_that_the_client_closes_is_recorded_as_an_abandon(
+    client: openai.OpenAI, model: Model, store: Store, recorded: Recorded
+):
+    stream = client.chat.completions.create(**say("hang later", stream=True))
+    first = next(stream)
+    assert model.began.wait(5.0)
+    stream.close()
+    assert model.canceled.wait(5.0)
+    deadline = time.monotonic() + 5.0
+    while not recorded():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (exchange,) = recorded()
+    assert (exchange.id, exchange.status, answered(exchange)["content"]) == (first.id, 499, "their-model hears ")
+    with store.reading() as conn:
+        assert [(row.kind, row.source) for row in feedback.of_exchange(conn, first.id)] == [("abandon", "implicit")]
 
 
 def test_what_must_not_be_stored_is_answered_all_the_same(client: openai.OpenAI, recorded: Recorded):
