@@ -299,3 +299,18 @@ def test_what_must_not_be_stored_is_answered_all_the_same(client: openai.OpenAI,
 
 def test_the_list_of_models_names_the_one_that_serves(client: openai.OpenAI):
     assert next(iter(client.models.list())).id == "loopwise"
+
+
+def test_an_alias_answers_what_the_embedded_model_does_not(store: Store, model: Model, recorded: Recorded):
+    served = Upstream(model.url, None, "embedded", "tiny")
+    aliases = {"small": Upstream(model.url + "/v1", "secret", "openai", "other-model")}
+    with serving(create_app(store, served, aliases)) as url:
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0)
+        with pytest.raises(openai.InternalServerError, match="alias") as caught:
+            client.embeddings.create(model="loopwise", input="tea")
+        assert caught.value.status_code == 501
+        assert client.embeddings.create(model="small", input="tea").data[0].embedding == [3.0]
+        assert client.responses.create(model="small", input="tea").output_text == "other-model hears tea"
+        assert client.chat.completions.create(**say("hi")).choices[0].message.content == "tiny@0 hears hi"
+        assert {"loopwise", "small"} <= {listed.id for listed in client.models.list()}
+    assert [exchange.model for exchange in recorded() if exchange.status == 200] == ["small", "small", "loopwise"]
