@@ -6,16 +6,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from loopwise.store.consent import as_allowed, text_kept
 from loopwise.store.inserts import insert_records
-from loopwise.store.lookups import STREAMED
+from loopwise.store.lookups import STREAMED, find
 from loopwise.store.schema import feedback
 from loopwise.store.textless import textless_feedback
 from loopwise.types import Feedback
 
 _FIELDS = tuple(field.name for field in fields(Feedback))
+_ABOUT_EXCHANGES = "SELECT seq FROM feedback WHERE exchange_id IN ({marks})"
+_ABOUT_EPISODES = "SELECT seq FROM feedback WHERE exchange_id IS NULL AND episode_id IN ({marks})"
 
 
 def add(conn: Connection, rows: Sequence[Feedback]) -> frozenset[str]:
@@ -58,9 +60,10 @@ def count_by_kind(conn: Connection) -> dict[str, int]:
 
 def withdraw_text(conn: Connection, exchange_ids: Collection[str], episodes: Collection[str]) -> None:
     """Takes the text out of what is stored about these exchanges, and about these episodes as a whole."""
-    of_episode = feedback.c.exchange_id.is_(None) & feedback.c.episode_id.in_(episodes)
-    query = select(feedback).where(or_(feedback.c.exchange_id.in_(exchange_ids), of_episode))
-    erase(conn, {row["seq"]: feedback_of(row) for row in conn.execute(query).mappings()})
+    found = [*find(conn, _ABOUT_EXCHANGES, exchange_ids), *find(conn, _ABOUT_EPISODES, episodes)]
+    if found:  # which is rare: feedback mostly comes later
+        query = select(feedback).where(feedback.c.seq.in_([seq for (seq,) in found]))
+        erase(conn, {row["seq"]: feedback_of(row) for row in conn.execute(query).mappings()})
 
 
 def erase(conn: Connection, rows: Mapping[int, Feedback], *, expired: bool = False) -> None:
