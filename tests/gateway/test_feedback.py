@@ -10,9 +10,11 @@ from typing import Any, get_args
 
 import httpx
 import pytest
+from starlette.requests import Request
 
+from loopwise.errors import StoreError, UnstorableError
 from loopwise.gateway.app import create_app
-from loopwise.gateway.errors import ApiError
+from loopwise.gateway.errors import ApiError, on_store_error
 from loopwise.gateway.opinion import EXPECTED, parse_opinion
 from loopwise.gateway.upstream import Upstream
 from loopwise.store import Store, feedback as rows, keys
@@ -256,3 +258,10 @@ def test_a_full_queue_is_told_with_a_time_to_try_again(store: Store, model: Mode
 
 def next_done(futures: list[Future[httpx.Response]], n: int) -> list[httpx.Response]:
     return [future.result() for future in islice(as_completed(futures, timeout=10), n)]
+
+
+async def test_a_row_that_no_database_holds_is_the_callers_error():
+    request = Request({"type": "http"})
+    unstorable = await on_store_error(request, UnstorableError("The row 'f1' cannot be stored: correct its values."))
+    assert (unstorable.status_code, unstorable.headers.get("retry-after")) == (400, None)
+    assert (await on_store_error(request, StoreError("The disk is full."))).status_code == 503
