@@ -200,3 +200,18 @@ def test_usage_is_read_under_each_endpoints_names_and_doubted(told: str, usage: 
 
 def test_no_answer_has_no_usage():
     assert usage_of(None) == Usage()
+
+
+def test_metrics_are_for_operators_and_a_scraper_may_name_the_key_as_bearer_or_basic(
+    gateway: str, make_key: Callable[..., str], locked: Callable[[str], None]
+):
+    app, operator = make_key("app"), make_key("operator")
+    locked(gateway)
+    url = f"{gateway}/metrics"
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, headers={"Authorization": f"Bearer {app}"}).status_code == 403
+    assert httpx.get(url, headers={"Authorization": f"Bearer {operator}"}).status_code == 200
+    answer = httpx.get(url, auth=("prometheus", operator))
+    assert answer.status_code == 200
+    assert operator not in answer.text
+    assert operator.split("_")[1] not in answer.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -180,3 +180,10 @@ def test_an_episode_in_the_metadata_is_checked_beside_the_header_too(served: str
     body = {"model": "loopwise", "messages": [{"role": "user"}], "metadata": {"episode_id": "a\0b"}}
     answer = httpx.post(f"{served}/v1/chat/completions", json=body, headers={"X-Loopwise-Episode": "ep"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "metadata.episode_id")
+
+
+def test_any_key_may_read_the_document(gateway: str, make_key: Callable[..., str], locked: Callable[[str], None]):
+    key = make_key("feedback")
+    locked(gateway)
+    assert httpx.get(f"{gateway}/openapi.json").status_code == 401
+    assert httpx.get(f"{gateway}/openapi.json", headers={"Authorization": f"Bearer {key}"}).status_code == 200
