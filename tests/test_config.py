@@ -46,6 +46,11 @@ def test_what_is_written_arrives_and_the_rest_has_defaults(tmp_path: Path):
         ('[suites.t]\nrole = "anchor"\nsource = "a"\nmargin = 100', "[suites.t] margin = 100 is not possible"),
         ("[gateway]\nhost = 0", "[gateway] host = 0 is not possible: Input should be a valid string."),
         ('dir = "x"', "'dir' is not a setting"),
+        ('[aliases.loopwise]\nurl = "http://h"\nmodel = "m"', "'loopwise' names the served model"),
+        ('[aliases.a]\nurl = "ftp://h"\nmodel = "m"', "http://host:port"),
+        ('[aliases.a]\nmodel = "m"', "[aliases.a] url is missing"),
+        ('[aliases.a]\nurl = "http://h"\nmodel = "m"\nmodels = "m"', "Did you mean 'model'?"),
+        ('[telemetry]\notlp_url = "h:4318"', "http://host:port"),
         ("a = ", "is not valid TOML"),
     ],
 )
@@ -71,6 +76,13 @@ def test_settings_cannot_be_changed(tmp_path: Path):
     settings = config.parse("", tmp_path)
     with pytest.raises(ValueError, match="frozen"):
         settings.gateway.port = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path):
+    text = '[engine]\nkind = "openai"\nmodel = "m"\nurl = "http://me:sesame@h"'
+    with pytest.raises(SettingsError, match="holds a password") as caught:
+        config.parse(text, tmp_path)
+    assert "sesame" not in str(caught.value)
 
 
 def test_every_shipped_template_parses(tmp_path: Path):

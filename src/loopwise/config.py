@@ -9,9 +9,10 @@ import difflib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from loopwise.errors import SettingsError
 
@@ -23,6 +24,23 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(ge=0.0, le=0.9)]
 Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
 Days = Annotated[float, Field(gt=0.0)]
+
+
+_SECRET = "secret"  # the kind of an error whose message must not repeat the value
+
+
+def _server_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write the server's address as http://host:port or https://host")
+    if parts.username is not None or parts.password is not None:
+        raise PydanticCustomError(
+            _SECRET, "holds a password, and addresses are shown in messages: take it out, and name a key by api_key_env"
+        )
+    return url
+
+
+ServerUrl = Annotated[str, AfterValidator(_server_url)]
 
 
 class _Section(BaseModel):
@@ -43,7 +61,7 @@ class EngineSettings(UpstreamSettings):
 
     kind: Literal["embedded", "openai"] = "embedded"
     port: Port = 4041  # of the embedded engine
-    url: str | None = None
+    url: ServerUrl | None = None
     model: str | None = None
     api_key_env: str | None = None  # the name of the variable that holds the key, never the key
 
@@ -57,7 +75,7 @@ class EngineSettings(UpstreamSettings):
 class AliasSettings(UpstreamSettings):
     """A further model, passed on and recorded under its alias, never trained."""
 
-    url: str
+    url: ServerUrl
     model: str
     api_key_env: str | None = None
 
@@ -88,7 +106,7 @@ class GatewaySettings(_Section):
 class TelemetrySettings(_Section):
     """OpenTelemetry over OTLP/HTTP; ``text`` lets prompts and answers leave with it."""
 
-    otlp_url: str | None = None  # e.g. http://127.0.0.1:4318
+    otlp_url: ServerUrl | None = None  # e.g. http://127.0.0.1:4318
     text: bool = False
 
 
@@ -241,6 +259,8 @@ def _sentence(error: ErrorDetails) -> str:
     name = f"[{'.'.join(section)}] {key}" if section else f"[{key}]"
     if error["type"] == "extra_forbidden":
         return f"{name} is not a setting.{_suggestion(section, key)}"
+    if error["type"] == _SECRET:
+        return f"{name} {error['msg']}."
     if error["type"] == "missing":
         return f"{name} is missing: add it."
     return f"{name} = {error['input']!r} is not possible: {error['msg'].removeprefix('Value error, ')}."
