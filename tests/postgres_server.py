@@ -13,12 +13,15 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, create_engine, make_url
+
+from loopwise.store import Store
 
 USER, PASSWORD = "loopwise", "hunter2"
 _names = count()
@@ -46,12 +49,12 @@ class Postgres:
         """At once, as a crash would."""
         self._run("pg_ctl", "-w", "-m", "immediate", "stop")
 
-    def database(self, on: Path | None = None) -> str:
-        """The address of a new, empty database; its files lie in the folder ``on``, where one is given."""
+    def database(self, on: Path | None = None, like: str = "template1") -> str:
+        """The address of a new database, empty or a copy of another; its files lie in the folder ``on``, if given."""
         name = f"loopwise_{next(_names)}"
         if on:
             self._sql(f"CREATE TABLESPACE {name} LOCATION '{on}'")
-        self._sql(f"CREATE DATABASE {name}" + (f" TABLESPACE {name}" if on else ""))
+        self._sql(f"CREATE DATABASE {name} TEMPLATE {like}" + (f" TABLESPACE {name}" if on else ""))
         return self.url.set(database=name).render_as_string(hide_password=False)
 
     def drop(self, url: str) -> None:
@@ -115,22 +118,48 @@ def started(folder: Path, **settings: str) -> Postgres:
     return server
 
 
+@contextmanager
+def ended_with_the_tests(server: Postgres) -> Iterator[None]:
+    """Stops the server even when the tests are killed: then the pipe closes on which somebody waits to stop it."""
+    stop = f"cat; {server.binaries}/pg_ctl -D {server.folder}/data -m immediate stop"
+    command = ["sh", "-c", stop]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=quiet,
+        stderr=quiet,
+        cwd="/",
+        user=ordinary_user(),
+        start_new_session=True,
+    ):
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The server that all tests share."""
     with tempfile.TemporaryDirectory(prefix="loopwise-postgres-") as folder:
         server = started(Path(folder))
-        yield server
-        server.stop()
+        with ended_with_the_tests(server):
+            yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_store(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database with the tables of a store: to copy it is faster than to make them."""
+    url = postgres.database()
+    Store(url, tmp_path_factory.getbasetemp(), create=True).close()
+    return str(make_url(url).database)
 
 
 @pytest.fixture
-def postgres_database(postgres: Postgres) -> Iterator[Callable[[], str]]:
-    """Makes empty databases; they go when the test ends."""
+def postgres_database(postgres: Postgres) -> Iterator[Callable[..., str]]:
+    """Makes databases, empty or like another; they go when the test ends."""
     made: list[str] = []
 
-    def make() -> str:
-        made.append(postgres.database())
+    def make(**like: str) -> str:
+        made.append(postgres.database(**like))
         return made[-1]
 
     yield make
@@ -140,7 +169,9 @@ def postgres_database(postgres: Postgres) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def store_url(request: pytest.FixtureRequest) -> str:
-    """The address of a store that is yet to be made; every test that asks for it runs on both databases."""
+    """The address of a store that is yet to be made, or that the fixture ``store`` opens; every test that asks for it
+    runs on both databases."""
     if request.param == "sqlite":
         return "sqlite:///loopwise.db"
-    return request.getfixturevalue("postgres_database")()
+    make = request.getfixturevalue("postgres_database")
+    return make(like=request.getfixturevalue("postgres_store")) if "store" in request.fixturenames else make()
