@@ -103,7 +103,7 @@ def wipe(engine: Engine) -> bool:
     if not is_sqlite(engine.url):
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
             for table in _WITH_TEXT:
-                conn.exec_driver_sql(f"VACUUM {table}")
+                conn.exec_driver_sql(f"VACUUM (SKIP_LOCKED, TRUNCATE FALSE) {table}")  # neither waits nor locks out
         return True
     with engine.connect().execution_options(**{_BEGIN: _NOT}) as conn:
         patience_ms = conn.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
