@@ -162,13 +162,15 @@ def test_a_client_that_hung_up_counts_as_abandoned():
     assert of(metrics, "loopwise_exchanges_total", **CHAT, status="abandoned") == 1
 
 
-def test_old_releases_make_room_for_new_ones():
+def test_releases_that_are_long_unused_make_room_for_new_ones():
     metrics = Metrics(Limits(9))
-    for place in range(MOST_SERIES + 1):
-        metrics.exchanged(exchange(release=f"tiny@{place}"), recorded=True)
-    assert of(metrics, "loopwise_exchanges_total", **CHAT, status="2xx") is None  # tiny@0
-    newest = {**CHAT, "release": f"tiny@{MOST_SERIES}"}
-    assert of(metrics, "loopwise_exchanges_total", **newest, status="2xx") == 1
+    metrics.exchanged(exchange(release="old"), recorded=True)
+    for place in range(MOST_SERIES):
+        metrics.exchanged(exchange(), recorded=True)
+        metrics.exchanged(exchange(release=f"new@{place}"), recorded=True)
+    counts = [of(metrics, "loopwise_exchanges_total", **{**CHAT, "release": release}, status="2xx")
+              for release in ("old", "tiny@0", "new@0", f"new@{MOST_SERIES - 1}")]  # fmt: skip
+    assert counts == [None, MOST_SERIES, None, 1]
 
 
 def test_two_gateways_in_one_process_count_apart():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -34,7 +34,7 @@ DURATION_BOUNDS_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12,
                      327.68, 655.36)  # fmt: skip
 FIRST_TOKEN_BOUNDS_S = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
                         30.0, 60.0, 120.0)  # fmt: skip
-MOST_SERIES = 500  # combinations of endpoint, alias and release; the oldest make room, as releases come and go
+MOST_SERIES = 200  # combinations of endpoint, alias and release; the longest unused make room, as releases come and go
 
 _SERVED = ("endpoint", "model", "release")
 _ABANDONED = 499
@@ -89,7 +89,7 @@ class Metrics(Observer):
             if isinstance(observer, Scraped):
                 self._registry.register(observer)
         ProcessCollector(registry=self._registry)
-        self._series: dict[tuple[str, str, str], _Series] = {}
+        self._series: OrderedDict[tuple[str, str, str], _Series] = OrderedDict()
         self._unrecorded = 0
         self._opinions: Counter[tuple[str, str]] = Counter()
 
@@ -97,6 +97,7 @@ class Metrics(Observer):
         self._unrecorded += not recorded
         key = (exchange.endpoint, exchange.model, exchange.release)
         series = self._series.get(key) or self._new_series(key)
+        self._series.move_to_end(key)
         series.statuses[_status_class(exchange.status)] += 1
         usage = usage_of(exchange.response)
         series.input_tokens += usage.input_tokens or 0
@@ -130,7 +131,7 @@ class Metrics(Observer):
 
     def _new_series(self, key: tuple[str, str, str]) -> _Series:
         if len(self._series) >= MOST_SERIES:
-            del self._series[next(iter(self._series))]
+            self._series.popitem(last=False)
         self._series[key] = _Series()
         return self._series[key]
 
