@@ -209,6 +209,12 @@ def test_a_database_that_is_neither_sqlite_nor_postgres_is_a_wrong_setting(tmp_p
         Store("mysql://me:hunter2@db/x", tmp_path, create=True)
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
+def test_a_store_that_would_not_last_is_a_wrong_setting(tmp_path: Path, url: str):
+    with pytest.raises(SettingsError, match="names no file, and a store has to last"):
+        Store(url, tmp_path, create=True)
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_spelling_of_postgres_is_understood(tmp_path: Path, scheme: str):
     found = engines.address(f"{scheme}://me@db/x", tmp_path)

@@ -31,6 +31,7 @@ _WITH_TEXT = ("exchanges", "feedback", "attempts")
 _READERS_MAY_TAKE_MS = 50  # the log is emptied under the write lock
 _WRITE_LOCK = int.from_bytes(b"loopwise")  # the advisory lock's number, in each database for itself
 _CONNECT_TIMEOUT_S = 10
+_EXAMPLES = "sqlite:///loopwise.db or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
 _DEAD_AFTER_S = 30  # a client whose machine is gone must not hold the write lock for hours
 
 
@@ -40,17 +41,21 @@ def address(url: str, root: Path) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:  # the latter for a port that is no number
         raise SettingsError(
-            f"[store] url = {_without_password(url)!r} is not a database address; write sqlite:///loopwise.db or postgresql+psycopg://…"
+            f"[store] url = {_without_password(url)!r} is not a database address; write {_EXAMPLES}."
         ) from error
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
         raise SettingsError(
             f"[store] url = {parsed.render_as_string()!r} names a database that Loopwise does not know; write "
-            "sqlite:///loopwise.db or postgresql+psycopg://…"
+            f"{_EXAMPLES}."
         )
-    if is_sqlite(parsed) and parsed.database and not Path(parsed.database).is_absolute():
-        parsed = parsed.set(database=str((root / parsed.database).resolve()))
+    if not is_sqlite(parsed):
+        return parsed
+    if parsed.database in (None, "", ":memory:") or parsed.query:
+        raise SettingsError(f"[store] url = {url!r} names no file, and a store has to last; write {_EXAMPLES}.")
+    if not Path(str(parsed.database)).is_absolute():
+        parsed = parsed.set(database=str((root / str(parsed.database)).resolve()))
     return parsed
 
 
