@@ -19,6 +19,12 @@ def test_models_are_the_alias_and_the_releases(client: openai.OpenAI, gateway: s
     assert (alias["release"], alias["state"], alias["system_fingerprint"]) == ("tiny@0", "champion", "sha256:00")
 
 
+def test_one_model_can_be_asked_about(client: openai.OpenAI):
+    assert client.models.retrieve("tiny@1").id == "tiny@1"
+    with pytest.raises(openai.NotFoundError, match="GET /v1/models lists them"):
+        client.models.retrieve("other/model")
+
+
 def test_it_is_alive_and_ready(gateway: str):
     assert httpx.get(f"{gateway}/healthz").json() == {"status": "ok"}
     answer = httpx.get(f"{gateway}/readyz")

@@ -121,7 +121,12 @@ def test_every_route_but_the_pages_is_in_the_document_and_no_other(store: Store)
     app = create_app(store, Upstream("http://127.0.0.1:9", None, "embedded", "tiny"))
     pages = {getattr(route, "path", None) for route in page_routes(store)}
     routes = [route for route in app.routes if isinstance(route, Route) and route.path not in pages]
-    there = {(route.path, method.lower()) for route in routes for method in (route.methods or ()) if method != "HEAD"}
+    there = {
+        (route.path.replace(":path", ""), method.lower())
+        for route in routes
+        for method in (route.methods or ())
+        if method != "HEAD"
+    }
     told = {(path, key) for path, item in document()["paths"].items() for key in item if key != "parameters"}
     assert told == there
 

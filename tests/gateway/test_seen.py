@@ -105,6 +105,16 @@ def test_of_words_that_are_not_kept_nothing_is_seen(gateway: str, seen: Said):
     assert seen() == []
 
 
+def test_what_is_brought_in_late_says_nothing_about_what_came_after_it(gateway: str, seen: Said):
+    first = ask(gateway, user("hi"), headers={"x-loopwise-episode": "e1"})
+    for name, at in (("old", 1.0), ("new", time.time() + 5)):
+        row = {"id": name, "at": at, "model": "m", "messages": [user(name)], "content": "a", "episode_id": "e1"}
+        assert httpx.post(f"{gateway}/v1/exchanges", json=row).status_code == 200
+    [event] = seen()
+    assert (event.value, event.exchange_id, event.metadata["by"]) == ("new", "old", "new")
+    assert first != "old"
+
+
 def test_a_hang_up_is_an_abandon_of_that_answer(gateway: str, model: Any, store: Store, seen: Said):
     body = {"model": "loopwise", "messages": [user("hang")], "user": "u1"}
     with pytest.raises(httpx.ReadTimeout):

@@ -92,7 +92,7 @@ def feedback(
     if not items:
         raise UsageError("There is nothing to record: give --thumbs, --correction or --comment.")
     with opened(dir) as project, project.store.writing() as conn:
-        key = meta.pseudonym_key(conn)
+        key = meta.pseudonym_key(conn) if project.settings.gateway.pseudonyms else None
         try:
             rows = [parse_opinion({**item, "user": user}, "", key) for item in items]
         except ApiError as error:

@@ -22,7 +22,7 @@ from loopwise.gateway.health import healthz, readyz
 from loopwise.gateway.keyring import Keyring
 from loopwise.gateway.limits import Limits
 from loopwise.gateway.metrics import Metrics
-from loopwise.gateway.models import models
+from loopwise.gateway.models import model, models
 from loopwise.gateway.observer import Observer
 from loopwise.gateway.openapi import openapi
 from loopwise.gateway.readiness import Readiness
@@ -90,6 +90,7 @@ def create_app(
         *(Route(f"/v1/{endpoint.path}", answering(endpoint), methods=["POST"]) for endpoint in ENDPOINTS),
         *(Route(path, stored_answer, methods=methods) for path, methods in STORED),
         Route("/v1/models", models),
+        Route("/v1/models/{id:path}", model),
         Route("/feedback", tensorzero_feedback, methods=["POST"]),
         Route("/v1/exchanges", bring, methods=["POST"]),
         Route("/healthz", healthz),

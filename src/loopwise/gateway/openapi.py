@@ -35,6 +35,7 @@ _EXCHANGE: JsonObject = {
     "x-loopwise-exchange": {"description": "The id of the exchange.", "schema": {"type": "string"}},
 }
 _RETRY_AFTER: JsonObject = {"retry-after": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}}
+_ID: JsonObject = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 _REFUSALS = {
     400: "The request is malformed.",
     401: "The API key is missing, not valid, or revoked.",
@@ -81,7 +82,7 @@ def document() -> JsonObject:
         "paths": {
             **{f"/v1/{endpoint.path}": {"post": _model_call(endpoint)} for endpoint in ENDPOINTS},
             **_stored_paths(),
-            "/v1/models": {"get": _operation("The served model, the releases, further models", {200: _models()})},
+            **_model_paths(),
             **_feedback_paths(),
             **_other_paths(),
         },
@@ -128,8 +129,7 @@ def _stored_paths() -> JsonObject:
         operations = {
             method.lower(): _operation("An answer that is kept", {200: answer}, _UPSTREAM) for method in methods
         }
-        named = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-        paths[path] = {**operations, "parameters": [named]}
+        paths[path] = {**operations, "parameters": [_ID]}
     return paths
 
 
@@ -190,7 +190,7 @@ def _other_paths() -> JsonObject:
     }
 
 
-def _models() -> JsonObject:
+def _model_paths() -> JsonObject:
     entry: JsonObject = {
         "type": "object",
         "required": ["id", "object", "created", "owned_by"],
@@ -201,14 +201,14 @@ def _models() -> JsonObject:
             "owned_by": {"type": "string"},
         },
     }
-    return _said(
-        "OpenAI's list.",
-        {
-            "type": "object",
-            "required": ["object", "data"],
-            "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": entry}},
-        },
-    )
+    entries: JsonObject = {
+        "type": "object",
+        "required": ["object", "data"],
+        "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": entry}},
+    }
+    every = _operation("The served model, the releases, further models", {200: _said("OpenAI's list.", entries)})
+    one = _operation("One of them", {200: _said("OpenAI's entry.", entry)})
+    return {"/v1/models": {"get": every}, "/v1/models/{id}": {"get": one, "parameters": [_ID]}}
 
 
 def _operation(

@@ -13,8 +13,8 @@ from starlette.types import Message, Send
 
 from loopwise.gateway.errors import ApiError
 
-_READABLE = b"x-loopwise-recorded, retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, " + (
-    b"x-ratelimit-reset-requests"
+_READABLE = b"x-loopwise-exchange, x-loopwise-recorded, retry-after, " + (
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
 )
 _PREFLIGHT_S = "7200"  # browsers ask again after that at the latest (Chromium's bound)
 

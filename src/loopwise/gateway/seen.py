@@ -36,7 +36,9 @@ class Seen:
         self._secret = secret
 
     def __call__(self, conn: Connection, new: Sequence[Exchange]) -> list[Feedback]:
-        """The implicit feedback that ``new``, which are not stored yet, give on themselves and on earlier ones."""
+        """The implicit feedback that ``new``, which are not stored yet, give on themselves and on earlier ones.
+
+        What is brought in may be older than what is stored: it says nothing about that."""
         before = {row.id: self._before(row) for row in new}
         hashes = {h for row in new for h in (row.conversation, before[row.id]) if h is not None}
         episodes = {row.episode for row in new if row.episode and row.endpoint != "embeddings"}
@@ -60,19 +62,22 @@ class Seen:
         by_hash: dict[int, tuple[str, float]],
         by_episode: dict[str, tuple[str, float]],
     ) -> list[Feedback]:
-        if row.conversation is not None and row.conversation in by_hash:
-            earlier, at = by_hash[row.conversation]
-            return [_event("regenerate", earlier, row, True, _relation("the same conversation again", row, at))]
+        seen: tuple[tuple[str, float], FeedbackKind, Any, str]
         text = last_words(row.request)
-        if text is None:
+        again, turn = by_hash.get(row.conversation or 0), by_hash.get(before or 0)
+        in_episode = by_episode.get(row.episode or "")
+        if again is not None:
+            seen = (again, "regenerate", True, "the same conversation again")
+        elif turn is not None and text is not None:
+            seen = (turn, "follow_up", text, "the conversation's next turn")
+        elif in_episode is not None and text is not None:
+            seen = (in_episode, "follow_up", text, "the episode's next turn")
+        else:
             return []
-        if before is not None and before in by_hash:
-            earlier, at = by_hash[before]
-            return [_event("follow_up", earlier, row, text, _relation("the conversation's next turn", row, at))]
-        if row.episode in by_episode:
-            earlier, at = by_episode[row.episode]
-            return [_event("follow_up", earlier, row, text, _relation("the episode's next turn", row, at))]
-        return []
+        (earlier, at), kind, value, what = seen
+        if at > row.at:
+            return []
+        return [_event(kind, earlier, row, value, {"seen": what, "by": row.id, "after_s": row.at - at})]
 
     def _before(self, row: Exchange) -> int | None:
         """The hash of the conversation as it was when its last answer was asked for."""
@@ -113,10 +118,6 @@ def _event(kind: FeedbackKind, about: str, by: Exchange, value: Any, metadata: J
         user=by.user,
         metadata=metadata,
     )
-
-
-def _relation(what: str, row: Exchange, earlier_at: float) -> JsonObject:
-    return {"seen": what, "by": row.id, "after_s": row.at - earlier_at}
 
 
 def _hash(who: str, messages: Sequence[JsonObject], secret: bytes) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -28,11 +30,14 @@ async def stored_answer(request: Request) -> Response:
         raise ApiError(404, f"There is no answer {exchange_id!r} here.", "id", "not_found")
     model, theirs = found
     upstream = gateway.aliases.get(model, gateway.upstream)
-    path = request.url.path.removeprefix("/v1/").replace(exchange_id, theirs, 1)
+    path = request.url.path.removeprefix("/v1/").replace(exchange_id, quote(theirs, safe=""), 1)
     query = f"?{request.url.query}" if request.url.query else ""
-    body = await request.body() or None
-    with failures(upstream):
-        async with await ask(gateway.session, upstream, Question(request.method, path + query, body, {})) as response:
-            content = await read_whole(upstream, response)
-            kind = response.content_type
-    return Response(content.replace(theirs.encode(), exchange_id.encode()), media_type=kind)
+    question = Question(request.method, path + query, await request.body() or None, {})
+    try:
+        with failures(upstream):
+            async with await ask(gateway.session, upstream, question) as response:
+                content = await read_whole(upstream, response)
+    except ApiError as error:
+        error.message = error.message.replace(theirs, exchange_id)
+        raise
+    return Response(content.replace(theirs.encode(), exchange_id.encode()), media_type=response.content_type)
