@@ -28,7 +28,7 @@ from loopwise.store.textless import textless_error, textless_request, textless_r
 from loopwise.types import Feedback, JsonObject
 
 _DAY_S = 86_400.0
-_ROWS, _CHARACTERS = 200, 1_000_000  # in a transaction: about 20 ms, since overwriting costs as much as writing
+_ROWS, _CHARACTERS = 100, 500_000  # in a transaction: about 10 ms, since overwriting costs as much as writing
 _PAUSE_S = 0.02
 _UNEXPIRED = text("NOT expired")  # as the indexes spell it
 
