@@ -111,27 +111,27 @@ class _Methods(ABC, Generic[R]):
 
     def accept(self, exchange_id: str | None, **about: Unpack[About]) -> R:
         """The person took the answer as it was: ``client.accept(answer.id)``."""
-        return self._see("accept", exchange_id, None, about)
+        return self._say("accept", exchange_id, None, about)
 
     def copy(self, exchange_id: str | None, text: str | None = None, **about: Unpack[About]) -> R:
         """The person copied the answer, or ``text`` of it: ``client.copy(answer.id)``."""
-        return self._see("copy", exchange_id, text, about)
+        return self._say("copy", exchange_id, text, about)
 
     def edit(self, exchange_id: str | None, text: str, **about: Unpack[About]) -> R:
         """What the answer was changed to before it was used: ``client.edit(answer.id, "Dear Ms. Li, …")``."""
-        return self._see("edit", exchange_id, text, about)
+        return self._say("edit", exchange_id, text, about)
 
     def regenerate(self, exchange_id: str | None, **about: Unpack[About]) -> R:
         """The person asked for another answer to the same question: ``client.regenerate(answer.id)``."""
-        return self._see("regenerate", exchange_id, None, about)
+        return self._say("regenerate", exchange_id, None, about)
 
     def abandon(self, exchange_id: str | None, **about: Unpack[About]) -> R:
         """The person left before the answer was of use: ``client.abandon(answer.id)``."""
-        return self._see("abandon", exchange_id, None, about)
+        return self._say("abandon", exchange_id, None, about)
 
     def follow_up(self, exchange_id: str | None, text: str, **about: Unpack[About]) -> R:
         """What the person said next: ``client.follow_up(answer.id, "no, the other one")``."""
-        return self._see("follow_up", exchange_id, text, about)
+        return self._say("follow_up", exchange_id, text, about)
 
     def feedback(self, rows: Iterable[Mapping[str, Any]]) -> R:
         """Many at once, each with the fields of ``POST /v1/feedback``:
@@ -153,10 +153,6 @@ class _Methods(ABC, Generic[R]):
     def _say(self, kind: FeedbackKind, exchange_id: str | None, value: Any, about: About, **fields: Any) -> R:
         row = {"exchange_id": exchange_id, "kind": kind, "value": value, **fields, **about}
         return self.feedback([{name: field for name, field in row.items() if field is not None}])
-
-    def _see(self, kind: FeedbackKind, exchange_id: str | None, value: Any, about: About) -> R:
-        """An event is seen, not said."""
-        return self._say(kind, exchange_id, value, {"source": "implicit", **about})
 
 
 class Client(_Methods[Receipt]):

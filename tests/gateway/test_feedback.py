@@ -72,6 +72,20 @@ GOOD: list[tuple[JsonObject, Any, JsonObject]] = [
 ]
 
 
+def test_what_is_seen_rather_than_said_is_implicit_unless_it_is_said_otherwise(gateway: str, stored: Stored):
+    seen = [
+        ("accept", None),
+        ("copy", None),
+        ("edit", "a"),
+        ("regenerate", True),
+        ("abandon", None),
+        ("follow_up", "a"),
+    ]
+    rows = [{"exchange_id": "e", "kind": kind, "value": value} for kind, value in [*seen, ("correction", "a")]]
+    assert send(gateway, [*rows, {**rows[2], "source": "human"}]).status_code == 202
+    assert [row.source for row in stored()] == ["implicit"] * 6 + ["human"] * 2
+
+
 def test_every_kind_is_stored_as_it_was_meant(gateway: str, stored: Stored):
     exchange_id = asked(gateway)
     answer = send(gateway, [{"exchange_id": exchange_id, "source": "implicit", **row} for row, _, _ in GOOD])

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from loopwise.gateway.body import read_json
 from loopwise.gateway.call import Call, Routes, parse_call
-from loopwise.gateway.endpoints import Endpoint
+from loopwise.gateway.endpoints import EMBEDDINGS, Endpoint
 from loopwise.gateway.errors import ApiError, error_response
 from loopwise.gateway.hangup import ClientGoneError, unless_gone
 from loopwise.gateway.record import STOPPED, Outcome, exchange_headers
@@ -79,7 +79,7 @@ async def _whole(gateway: Gateway, call: Call) -> tuple[Response, Outcome]:
     claim = answer.get("system_fingerprint")
     fingerprint = call.target.fingerprint(claim, answer.get("model"))
     answer |= {"model": call.model, "system_fingerprint": fingerprint}
-    if "id" in answer:
+    if call.endpoint is not EMBEDDINGS:  # which have no id
         answer["id"] = call.id
     outcome = Outcome(200, call.endpoint.recorded(answer), fingerprint, upstream_id=upstream_id)
     return Response(_written(answer, upstream), media_type="application/json"), outcome

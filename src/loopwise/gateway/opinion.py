@@ -64,6 +64,9 @@ _Thumb = Annotated[int, Field(strict=True), AfterValidator(_one), WithJsonSchema
 _True = Annotated[bool, Field(strict=True), AfterValidator(_true), WithJsonSchema({"const": True})]
 
 
+_Source = Literal["human", "implicit", "judge", "verifier"]
+
+
 class _Said(BaseModel):
     """The fields of every feedback. Where it is about one exchange, ``exchange_id`` is the answer's id."""
 
@@ -71,13 +74,19 @@ class _Said(BaseModel):
     exchange_id: Name | None = None
     episode_id: Name | None = None
     choice: _Choice = 0
-    source: Literal["human", "implicit", "judge", "verifier"] = "human"
+    source: _Source = "human"
     user: Name | None = None
     comment: Line | None = None
     id: Name | None = None
     at: At | None = None
     supersedes: Name | None = None
     metadata: Annotated[dict[str, Any], Field(default_factory=dict)]
+
+
+class _Seen(_Said):
+    """What a program saw a person do, unless it says otherwise."""
+
+    source: _Source = "implicit"
 
 
 class Thumbs(_Said):
@@ -102,7 +111,12 @@ class Metric(_Said):
 
 
 class Writing(_Said):
-    kind: Literal["correction", "comment", "edit", "follow_up"]
+    kind: Literal["correction", "comment"]
+    value: _Text
+
+
+class Reworking(_Seen):
+    kind: Literal["edit", "follow_up"]
     value: _Text
 
 
@@ -125,19 +139,20 @@ class Preference(_Said):
     value: Annotated[Pair, AfterValidator(_comparable)]
 
 
-class Copy(_Said):
+class Copy(_Seen):
     kind: Literal["copy"]
     value: _True | _Text | None = None
 
 
-class Event(_Said):
+class Event(_Seen):
     kind: Literal["accept", "regenerate", "abandon"]
     value: _True | None = None
 
 
-class Opinion(
-    RootModel[Annotated[Thumbs | Rating | Metric | Writing | Preference | Copy | Event, Field(discriminator="kind")]]
-):
+_Shape = Thumbs | Rating | Metric | Writing | Reworking | Preference | Copy | Event
+
+
+class Opinion(RootModel[Annotated[_Shape, Field(discriminator="kind")]]):
     """One feedback as it is sent: a model for each shape of value, told apart by ``kind``."""
 
 

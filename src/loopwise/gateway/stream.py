@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from loopwise.gateway.call import Call
-from loopwise.gateway.endpoints import Assembly
+from loopwise.gateway.endpoints import RESPONSES, Assembly
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.hangup import ClientGoneError, unless_gone
 from loopwise.gateway.record import STOPPED, Outcome, exchange_headers
@@ -53,7 +53,7 @@ class _Stream:
         self.upstream_id: str | None = None
         self.fingerprint = ""
         self.last = b""
-        self._typed = False
+        self._typed = call.endpoint is RESPONSES  # its events say what they are, and the last one is not [DONE]
         self.pieces = self._read()
 
     async def _read(self) -> AsyncIterator[bytes]:
@@ -90,7 +90,7 @@ class _Stream:
                     self.last = b"data: [DONE]\n\n"
                     break
                 piece = self._passed_on(event, upstream)
-                if self.assembly.complete and event.kind:  # a typed stream ends with its last event, not with DONE
+                if self._typed and self.assembly.complete:
                     self.last = piece
                     break
                 pieces.append(piece)
@@ -102,22 +102,21 @@ class _Stream:
 
     def _passed_on(self, event: Event, upstream: Upstream) -> bytes:
         chunk = _parsed(event.data, self.call, upstream)
-        held = chunk.get("response")  # a typed event holds the answer that it tells of
-        whole = cast(JsonObject, held) if self.call.endpoint.name == "responses" and held is not None else chunk
-        claim = whole.get("system_fingerprint")
-        if not self.fingerprint or (claim and self.call.target.proof):
-            self.fingerprint = self.call.target.fingerprint(claim, whole.get("model"))
-        if "id" in whole:
-            if isinstance(whole["id"], str):
-                self.upstream_id = self.upstream_id or whole["id"]
-            whole["id"] = self.call.id
-        if "model" in whole or not event.kind:
-            whole["model"] = self.call.model
-            whole["system_fingerprint"] = self.fingerprint
-        self._typed = bool(event.kind)
+        whole: JsonObject | None = chunk.get("response") if self._typed else chunk
+        if whole is not None:
+            self._rename(whole)
         piece = _event(chunk, event.kind)  # ValueError where a number is none of JSON's
         self.assembly.add(chunk)
         return piece
+
+    def _rename(self, answer: JsonObject) -> None:
+        """Puts our id, model and fingerprint into ``answer``, which may be a chunk of it."""
+        claim, theirs = answer.get("system_fingerprint"), answer.get("id")
+        if not self.fingerprint or (claim and self.call.target.proof):
+            self.fingerprint = self.call.target.fingerprint(claim, answer.get("model"))
+        if isinstance(theirs, str):
+            self.upstream_id = self.upstream_id or theirs
+        answer |= {"id": self.call.id, "model": self.call.model, "system_fingerprint": self.fingerprint}
 
     def error(self, error: ApiError) -> bytes:
         """The last event of a stream that failed, in the manner of its call."""

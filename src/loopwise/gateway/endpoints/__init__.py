@@ -8,4 +8,4 @@ from loopwise.gateway.endpoints.responses import RESPONSES
 
 ENDPOINTS = (CHAT, COMPLETIONS, RESPONSES, EMBEDDINGS)
 
-__all__ = ["ENDPOINTS", "Assembly", "Endpoint"]
+__all__ = ["EMBEDDINGS", "ENDPOINTS", "RESPONSES", "Assembly", "Endpoint"]
