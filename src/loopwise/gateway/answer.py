@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -17,6 +16,7 @@ from loopwise.gateway.call import Call, Routes, parse_call
 from loopwise.gateway.endpoints import EMBEDDINGS, Endpoint
 from loopwise.gateway.errors import ApiError, error_response
 from loopwise.gateway.hangup import ClientGoneError, unless_gone
+from loopwise.gateway.jsontext import parsed, written
 from loopwise.gateway.record import STOPPED, Outcome, exchange_headers
 from loopwise.gateway.seen import CLIENT_GONE
 from loopwise.gateway.state import Gateway, gateway_of
@@ -55,7 +55,7 @@ async def _answered(endpoint: Endpoint, request: Request) -> Response:
     recorded = await gateway.recorder.record(call, outcome)
     if not recorded and gateway.recorder.refuses and outcome.status < 400:
         response = error_response(gateway.recorder.refusal())
-    response.headers.update(exchange_headers(call, recorded))
+    response.raw_headers += exchange_headers(call, recorded)
     return response
 
 
@@ -70,11 +70,11 @@ async def _with_upstream_id(call: Call, gateway: Gateway) -> Call:
 
 async def _whole(gateway: Gateway, call: Call) -> tuple[Response, Outcome]:
     upstream = call.target.upstream
-    question = Question("POST", call.endpoint.path, json.dumps(call.forwarded).encode(), call.headers)
+    question = Question("POST", call.endpoint.path, written(call.forwarded), call.headers)
     with failures(upstream):
         async with await ask(gateway.session, upstream, question) as response:
             content = await read_whole(upstream, response)
-    answer = _parsed(content, call, upstream)
+    answer = _answer_of(content, call, upstream)
     upstream_id = answer["id"] if isinstance(answer.get("id"), str) else None
     claim = answer.get("system_fingerprint")
     fingerprint = call.target.fingerprint(claim, answer.get("model"))
@@ -82,20 +82,13 @@ async def _whole(gateway: Gateway, call: Call) -> tuple[Response, Outcome]:
     if call.endpoint is not EMBEDDINGS:  # which have no id
         answer["id"] = call.id
     outcome = Outcome(200, call.endpoint.recorded(answer), fingerprint, upstream_id=upstream_id)
-    return Response(_written(answer, upstream), media_type="application/json"), outcome
+    return Response(written(answer), media_type="application/json"), outcome
 
 
-def _written(answer: JsonObject, upstream: Upstream) -> str:
+def _answer_of(content: bytes, call: Call, upstream: Upstream) -> JsonObject:
     try:
-        return json.dumps(answer, allow_nan=False)
+        answer = parsed(content)
     except ValueError as error:
-        raise broken(upstream, "answered with a number that is none of JSON's") from error
-
-
-def _parsed(content: bytes, call: Call, upstream: Upstream) -> JsonObject:
-    try:
-        answer = json.loads(content)
-    except (ValueError, RecursionError) as error:
         raise broken(upstream, "answered with something that is not JSON") from error
     if not isinstance(answer, dict) or not call.endpoint.is_answer(cast(JsonObject, answer)):
         raise broken(upstream, f"answered with JSON that is no answer to /v1/{call.endpoint.path}")

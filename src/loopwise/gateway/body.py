@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any, cast
 
 from starlette.requests import Request
 
 from loopwise.gateway.errors import ApiError
+from loopwise.gateway.jsontext import parsed
 
 MOST_LEVELS = 100
 
@@ -25,15 +25,13 @@ async def read_json(request: Request, limit_mb: float) -> Any:
             raise ApiError(413, sentence, code="body_too_large")
         pieces.append(piece)
     try:
-        return _parsed(b"".join(pieces))
-    except (ValueError, RecursionError) as error:
+        return _shallow(b"".join(pieces))
+    except ValueError as error:
         raise ApiError(400, f"The request body is not JSON in UTF-8 ({error}): send a JSON document.") from error
 
 
-def _parsed(content: bytes) -> Any:
-    value = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
-    if b"\\ud" in content or b"\\uD" in content:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text: nothing can store it
+def _shallow(content: bytes) -> Any:
+    value = parsed(content)
     if content.count(b"[") + content.count(b"{") > MOST_LEVELS and _levels(value) > MOST_LEVELS:
         raise ValueError(f"it is nested over {MOST_LEVELS} levels deep")
     return value
@@ -52,7 +50,3 @@ def _children(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return cast(dict[str, Any], value).values()
     return cast(list[Any], value) if isinstance(value, list) else ()
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -123,5 +123,7 @@ class Recorder:
         return ApiError(503, sentence, code="not_recorded", headers={"retry-after": "5"})
 
 
-def exchange_headers(call: Call, recorded: bool) -> dict[str, str]:
-    return {"x-loopwise-exchange": call.id, "x-loopwise-recorded": "true" if recorded else "false"}
+def exchange_headers(call: Call, recorded: bool) -> list[tuple[bytes, bytes]]:
+    """Both as ASGI takes them."""
+    said = b"true" if recorded else b"false"
+    return [(b"x-loopwise-exchange", call.id.encode()), (b"x-loopwise-recorded", said)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -15,6 +14,7 @@ from loopwise.gateway.call import Call
 from loopwise.gateway.endpoints import RESPONSES, Assembly
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.hangup import ClientGoneError, unless_gone
+from loopwise.gateway.jsontext import parsed, written
 from loopwise.gateway.record import STOPPED, Outcome, exchange_headers
 from loopwise.gateway.seen import CLIENT_GONE
 from loopwise.gateway.sse import DONE, Event, events
@@ -27,7 +27,7 @@ async def open_stream(gateway: Gateway, call: Call) -> tuple[StreamingResponse, 
     """The streamed answer, of which the first event is here and proved: what fails until then is a plain error.
 
     Raises ApiError."""
-    body = json.dumps(call.forwarded).encode()
+    body = written(call.forwarded)
     question = Question("POST", call.endpoint.path, body, {"accept": "text/event-stream", **call.headers}, streams=True)
     upstream = call.target.upstream
     response = await ask(gateway.session, upstream, question)
@@ -101,11 +101,11 @@ class _Stream:
         return b"".join(pieces), failure
 
     def _passed_on(self, event: Event, upstream: Upstream) -> bytes:
-        chunk = _parsed(event.data, self.call, upstream)
+        chunk = _chunk_of(event.data, self.call, upstream)
         whole: JsonObject | None = chunk.get("response") if self._typed else chunk
         if whole is not None:
             self._rename(whole)
-        piece = _event(chunk, event.kind)  # ValueError where a number is none of JSON's
+        piece = _event(chunk, event.kind)
         self.assembly.add(chunk)
         return piece
 
@@ -141,8 +141,9 @@ class _Relay(StreamingResponse):
     def __init__(self, gateway: Gateway, stream: _Stream, first: bytes):
         self._recorder = gateway.recorder
         self._stream = stream
-        headers = {"cache-control": "no-cache", **exchange_headers(stream.call, gateway.recorder.healthy)}
+        headers = {"cache-control": "no-cache"}
         super().__init__(self._relayed(first), media_type="text/event-stream", headers=headers)
+        self.raw_headers += exchange_headers(stream.call, gateway.recorder.healthy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -174,16 +175,16 @@ class _Relay(StreamingResponse):
         return await self._recorder.record(self._stream.call, self._stream.outcome(status, failure))
 
 
-def _parsed(data: bytes, call: Call, upstream: Upstream) -> JsonObject:
+def _chunk_of(data: bytes, call: Call, upstream: Upstream) -> JsonObject:
     try:
-        chunk = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        chunk = parsed(data)
+    except ValueError as error:
         raise broken(upstream, "sent a chunk that is not JSON") from error
     if not isinstance(chunk, dict):
         raise broken(upstream, "sent a chunk that is not in OpenAI's form")
     found = cast(JsonObject, chunk)
     if found.get("error") is not None or found.get("type") == "error":
-        found = cast(JsonObject, json.loads(upstream.without_key(data)))
+        found = cast(JsonObject, parsed(upstream.without_key(data)))
         told = found.get("error", found)
         message = cast(JsonObject, told).get("message") if isinstance(told, dict) else told
         raise ApiError(502, f"The model's server failed in the middle of its answer: {message}", code="upstream_broken")
@@ -194,4 +195,4 @@ def _parsed(data: bytes, call: Call, upstream: Upstream) -> JsonObject:
 
 def _event(value: JsonObject, kind: str = "") -> bytes:
     head = f"event: {kind}\n".encode() if kind else b""
-    return head + b"data: " + json.dumps(value, allow_nan=False).encode() + b"\n\n"
+    return head + b"data: " + written(value) + b"\n\n"

@@ -12,6 +12,7 @@ import random
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import aiohttp
@@ -45,7 +46,7 @@ class Upstream:
     total_s: float = 600.0
     retries: int = 2
 
-    @property
+    @cached_property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
@@ -54,10 +55,14 @@ class Upstream:
         answers, whose text may hold what some servers take for a key, such as EMPTY."""
         return content.replace(self.api_key.encode(), b"[the server's key]") if self.api_key else content
 
-    def timeout(self, streams: bool) -> aiohttp.ClientTimeout:
-        """A whole answer may be silent for as long as it takes in all."""
-        silence_s = self.first_token_s if streams else None
-        return aiohttp.ClientTimeout(total=self.total_s, sock_connect=self.connect_s, sock_read=silence_s)
+    @cached_property
+    def timeout(self) -> aiohttp.ClientTimeout:
+        """Of a whole answer, which may be silent for as long as it takes in all."""
+        return aiohttp.ClientTimeout(total=self.total_s, sock_connect=self.connect_s)
+
+    @cached_property
+    def stream_timeout(self) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=self.total_s, sock_connect=self.connect_s, sock_read=self.first_token_s)
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ async def _sent(session: aiohttp.ClientSession, upstream: Upstream, question: Qu
         endpoint(upstream.url, question.path),
         data=question.body,
         headers={"content-type": "application/json", **question.headers, **upstream.headers},
-        timeout=upstream.timeout(question.streams),
+        timeout=upstream.stream_timeout if question.streams else upstream.timeout,
         allow_redirects=False,  # addresses come from the settings alone
     )
 

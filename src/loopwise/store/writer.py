@@ -70,12 +70,11 @@ class GroupWriter:
         Raises StoreError: at once when too much waits, and when the store has not answered within ``patience_s``.
         """
         written = self.hand_over(rows)
+        late = asyncio.get_running_loop().call_later(self._patience_s, self._give_up, written)
         try:
-            async with asyncio.timeout(self._patience_s):
-                return await written
-        except TimeoutError as error:
-            sentence = f"The store has not written for {self._patience_s:g} s: see whether its disk still answers."
-            raise StoreError(sentence) from error
+            return await written
+        finally:
+            late.cancel()
 
     def hand_over(self, rows: Rows) -> asyncio.Future[frozenset[str]]:
         """As ``write``, without waiting. Raises StoreError when too much waits; wants a running event loop."""
@@ -90,7 +89,6 @@ class GroupWriter:
             self._waiting_rows += len(rows)
         loop = asyncio.get_running_loop()
         written: asyncio.Future[frozenset[str]] = loop.create_future()
-        written.add_done_callback(_note)
         self._queue.put(_Unit(rows, loop, written))
         return written
 
@@ -98,6 +96,10 @@ class GroupWriter:
         """Writes what waits, then stops."""
         self._queue.put(None)
         self._thread.join()
+
+    def _give_up(self, written: asyncio.Future[frozenset[str]]) -> None:
+        sentence = f"The store has not written for {self._patience_s:g} s: see whether its disk still answers."
+        _end([written], StoreError(sentence))
 
     def _run(self) -> None:
         while True:
@@ -162,15 +164,10 @@ class GroupWriter:
 
 def _end(futures: Sequence[asyncio.Future[frozenset[str]]], result: frozenset[str] | StoreError) -> None:
     for future in futures:
-        if future.cancelled():
+        if future.done():  # canceled by who waited, or given up
             continue
         if isinstance(result, StoreError):
             future.set_exception(result)
+            future.exception()  # seen: asyncio would report it as forgotten where nobody waits any more
         else:
             future.set_result(result)
-
-
-def _note(written: asyncio.Future[frozenset[str]]) -> None:
-    """Takes note of an error that nobody waits for any more, which asyncio would otherwise report as forgotten."""
-    if not written.cancelled():
-        written.exception()
