@@ -38,6 +38,14 @@ def written(value: Any) -> bytes:
         return json.dumps(value, allow_nan=False).encode()
 
 
+def canonical(value: Any) -> bytes:
+    """A text that does not depend on the order in which keys were given."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return json.dumps(value, allow_nan=False, sort_keys=True).encode()
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 

@@ -7,7 +7,6 @@ turn of a person. All are implicit feedback on the earlier exchange, and name in
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from sqlalchemy import Connection
 
 from loopwise.gateway.call import Call
 from loopwise.gateway.endpoints.endpoint import objects
+from loopwise.gateway.jsontext import canonical
 from loopwise.store import exchanges
 from loopwise.types import Exchange, Feedback, FeedbackKind, JsonObject
 
@@ -121,5 +121,5 @@ def _event(kind: FeedbackKind, about: str, by: Exchange, value: Any, metadata: J
 
 
 def _hash(who: str, messages: Sequence[JsonObject], secret: bytes) -> int:
-    text = json.dumps([who, messages], sort_keys=True).encode()
+    text = canonical([who, messages])
     return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=secret).digest(), "big", signed=True)
