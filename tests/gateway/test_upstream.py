@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,8 +18,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from loopwise.gateway.app import create_app
-from loopwise.gateway.upstream import Upstream
-from loopwise.store import Store
+from loopwise.gateway.upstream import LARGEST_ANSWER_BYTES, Upstream
+from loopwise.store import Store, feedback
 from loopwise.types import Exchange, JsonObject
 from scripted import serving
 
@@ -70,11 +71,11 @@ def refusal(status: int, **headers: str) -> Response:
     return JSONResponse({"error": {"message": "later", "type": "x", "code": "busy"}}, status, headers)
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("status", "headers"), [(429, {}), (503, {"retry-after": "0"})])
 def test_a_refusal_that_began_nothing_is_tried_again_and_recorded_once(
-    behind: Serve, moody: Moody, recorded: Recorded, status: int
+    behind: Serve, moody: Moody, recorded: Recorded, status: int, headers: dict[str, str]
 ):
-    moody.answers = [refusal(status), refusal(status)]
+    moody.answers = [refusal(status, **headers), refusal(status, **headers)]
     with behind() as url:
         assert ask(url).json()["choices"][0]["message"]["content"] == "hi"
     assert len(moody.asked) == 3
@@ -100,7 +101,7 @@ def test_it_does_not_wait_for_longer_than_a_client_would(behind: Serve, moody: M
     assert len(moody.asked) == 1
 
 
-@pytest.mark.parametrize("status", [400, 500, 502, 504])
+@pytest.mark.parametrize("status", [400, 500, 502, 503, 504])
 def test_what_may_have_been_begun_is_not_tried_again(behind: Serve, moody: Moody, status: int):
     moody.answers = [refusal(status)]
     with behind() as url:
@@ -109,9 +110,9 @@ def test_what_may_have_been_begun_is_not_tried_again(behind: Serve, moody: Moody
 
 
 def test_after_the_last_try_the_refusal_is_passed_on(behind: Serve, moody: Moody):
-    moody.answers = [refusal(503), refusal(503), refusal(503), refusal(503)]
+    moody.answers = [refusal(429), refusal(429), refusal(429), refusal(429)]
     with behind(retries=1) as url:
-        assert ask(url).status_code == 503
+        assert ask(url).status_code == 429
     assert len(moody.asked) == 2
 
 
@@ -187,3 +188,73 @@ def test_an_alias_reaches_its_own_server_with_its_own_key(store: Store, moody: M
     [exchange] = recorded()
     assert (exchange.model, exchange.release, exchange.arm) == ("big", "external:gpt", "named")
     assert (exchange.fingerprint, exchange.upstream_id) == ("upstream:m", "u")
+
+
+@pytest.mark.parametrize("status", [499, 600, 799])
+def test_a_servers_own_number_is_not_taken_for_ours(behind: Serve, moody: Moody, store: Store, status: int):
+    moody.answers = [refusal(status)]
+    with behind() as url:
+        assert ask(url, user="u").status_code == 502
+    with store.reading() as conn:
+        assert feedback.watermark(conn) == 0  # nobody hung up
+
+
+@pytest.mark.parametrize("odd", ["²", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "-1"])
+def test_an_odd_retry_after_is_no_trouble(behind: Serve, moody: Moody, odd: str):
+    moody.answers = [refusal(429, **{"retry-after": odd})]
+    with behind(retries=1) as url:
+        assert ask(url).status_code in (200, 429)
+
+
+def test_a_refusal_that_comes_with_status_200_keeps_its_words(behind: Serve, moody: Moody, recorded: Recorded):
+    moody.answers = [JSONResponse({"error": {"message": "quota gone", "type": "insufficient_quota", "code": "q"}})]
+    with behind() as url:
+        answer = ask(url)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (502, "insufficient_quota")
+    assert answer.json()["error"]["message"] == "The model's server refused: quota gone"
+    assert recorded()[0].status == 502
+
+
+def test_a_small_answer_that_grows_beyond_all_bounds_is_refused(behind: Serve, moody: Moody, recorded: Recorded):
+    bomb = gzip.compress(b" " * (LARGEST_ANSWER_BYTES + 1))
+    moody.answers = [Response(bomb, media_type="application/json", headers={"content-encoding": "gzip"})]
+    with behind() as url:
+        answer = ask(url)
+    assert answer.status_code == 502
+    assert "an answer of over 64,000,000 bytes" in answer.json()["error"]["message"]
+
+
+def test_another_servers_claim_is_never_taken_for_a_proof(behind: Serve, moody: Moody, recorded: Recorded):
+    moody.answers = [JSONResponse({**ANSWER, "system_fingerprint": "sha256:00"})]
+    with behind() as url:
+        assert ask(url).json()["system_fingerprint"] == "upstream:sha256:00"
+    assert recorded()[0].fingerprint == "upstream:sha256:00"
+
+
+def test_store_is_passed_on_only_where_openai_has_it(store: Store, model: Any):
+    with serving(create_app(store, Upstream(model.url, None, "openai", "m"))) as url:
+        httpx.post(f"{url}/v1/embeddings", json={"model": "loopwise", "input": "a", "store": False})
+        ask(url, store=False)
+    assert ["store" in body for body in model.seen] == [False, True]
+
+
+def test_a_long_name_is_not_repeated_in_full(behind: Serve):
+    with behind() as url:
+        answer = ask(url, model="x" * 1_000_000)
+    assert answer.status_code == 404
+    assert len(answer.content) < 2_000
+
+
+def test_a_dead_alias_is_named_by_its_section(store: Store, moody: Moody):
+    dead = Upstream("http://127.0.0.1:9", None, "openai", "m", retries=0, section="[aliases.far]")
+    with serving(create_app(store, Upstream(moody.url, None, "openai", "m"), {"far": dead})) as url:
+        assert "correct [aliases.far] url" in ask(url, model="far").json()["error"]["message"]
+
+
+def test_an_id_that_was_brought_in_cannot_steer_a_call_to_our_server(behind: Serve, moody: Moody):
+    row = {"id": "theirs", "model": "loopwise", "messages": [{"role": "user", "content": "a"}]}
+    answer = {"id": "resp_1", "choices": [{"message": {"role": "assistant", "content": "b"}}]}
+    with behind() as url:
+        assert httpx.post(f"{url}/v1/exchanges", json={**row, "response": answer}).status_code == 200
+        assert httpx.get(f"{url}/v1/responses/theirs").status_code == 404
+    assert moody.asked == []

@@ -73,8 +73,9 @@ def _gateway(project: Project) -> None:
         key = api_key(engine, "[engine]")
         served = Upstream(str(engine.url), key, "openai", str(engine.model), **_patience(engine))
     aliases = {
-        name: Upstream(alias.url, api_key(alias, f"[aliases.{name}]"), "openai", alias.model, **_patience(alias))
+        name: Upstream(alias.url, api_key(alias, section), "openai", alias.model, **_patience(alias), section=section)
         for name, alias in settings.aliases.items()
+        for section in [f"[aliases.{name}]"]
     }
     told = _telemetry(settings.telemetry, served.url, {name: alias.url for name, alias in aliases.items()})
     app = create_app(project.store, served, aliases, settings.gateway, [told] if told else [])

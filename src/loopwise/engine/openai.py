@@ -75,7 +75,7 @@ class OpenAIEngine:
             raise EngineError(unreachable(self._url, error)) from error
         if response.status != 200:
             raise EngineError(
-                f"The model's server at {self._url} refused with status {response.status}: {refused(content).message}",
+                f"The model's server at {self._url} refused with status {response.status}: {refusal(content).message}",
                 response.status,
             )
         try:
@@ -105,17 +105,23 @@ class Refused(BaseModel):
     code: str | int | None = None  # vLLM repeats the status here
 
 
-def refused(content: bytes) -> Refused:
-    """OpenAI's ``error`` where it is there, else the body's beginning as the message."""
+def refused(content: bytes) -> Refused | None:
+    """OpenAI's ``error`` in an answer; None where there is none."""
     try:
         return _Refusal.model_validate_json(content).error
     except ValidationError:
-        return Refused(message=content[:_SHOWN].decode("utf-8", "replace") or "it gave no reason.")
+        return None
 
 
-def unreachable(url: str, error: Exception | str) -> str:
-    """The one sentence that says that the model's server is not there."""
-    return f"The model's server at {url} cannot be reached ({error}): start it, or correct [engine] url."
+def refusal(content: bytes) -> Refused:
+    """What an error's body says: OpenAI's ``error`` where it is there, else the body's beginning as the message."""
+    shown = content[:_SHOWN].decode("utf-8", "replace") or "it gave no reason."
+    return refused(content) or Refused(message=shown)
+
+
+def unreachable(url: str, error: Exception | str, section: str = "[engine]") -> str:
+    """The one sentence that says that the model's server is not there; ``section`` is where the settings name it."""
+    return f"The model's server at {url} cannot be reached ({error}): start it, or correct {section} url."
 
 
 def prompt_seed(seed: int, place: int) -> int:

@@ -11,14 +11,14 @@ from typing import cast
 from starlette.requests import Request
 from starlette.responses import Response
 
+from loopwise.engine.openai import refused
 from loopwise.gateway.body import read_json
 from loopwise.gateway.call import Call, Routes, parse_call
 from loopwise.gateway.endpoints import EMBEDDINGS, Endpoint
-from loopwise.gateway.errors import ApiError, error_response
+from loopwise.gateway.errors import CLIENT_GONE, ApiError, error_response
 from loopwise.gateway.hangup import ClientGoneError, unless_gone
 from loopwise.gateway.jsontext import parsed, written
 from loopwise.gateway.record import STOPPED, Outcome, exchange_headers
-from loopwise.gateway.seen import CLIENT_GONE
 from loopwise.gateway.state import Gateway, gateway_of
 from loopwise.gateway.stream import open_stream
 from loopwise.gateway.upstream import Question, Upstream, ask, broken, failures, read_whole
@@ -81,6 +81,8 @@ async def _whole(gateway: Gateway, call: Call) -> tuple[Response, Outcome]:
     answer |= {"model": call.model, "system_fingerprint": fingerprint}
     if call.endpoint is not EMBEDDINGS:  # which have no id
         answer["id"] = call.id
+    if "previous_response_id" in answer:
+        answer["previous_response_id"] = call.request.get("previous_response_id")
     outcome = Outcome(200, call.endpoint.recorded(answer), fingerprint, upstream_id=upstream_id)
     return Response(written(answer), media_type="application/json"), outcome
 
@@ -90,6 +92,10 @@ def _answer_of(content: bytes, call: Call, upstream: Upstream) -> JsonObject:
         answer = parsed(content)
     except ValueError as error:
         raise broken(upstream, "answered with something that is not JSON") from error
-    if not isinstance(answer, dict) or not call.endpoint.is_answer(cast(JsonObject, answer)):
-        raise broken(upstream, f"answered with JSON that is no answer to /v1/{call.endpoint.path}")
-    return cast(JsonObject, answer)
+    if isinstance(answer, dict) and call.endpoint.is_answer(cast(JsonObject, answer)):
+        return cast(JsonObject, answer)
+    told = refused(upstream.without_key(content))
+    if told is not None:  # some servers refuse with status 200
+        code = told.code if isinstance(told.code, str) else "upstream_refused"
+        raise ApiError(502, f"The model's server refused: {told.message}", told.param, code, told.type)
+    raise broken(upstream, f"answered with JSON that is no answer to /v1/{call.endpoint.path}")

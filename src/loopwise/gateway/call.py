@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from loopwise.config import SERVED
-from loopwise.engine.openai import claimed_fingerprint
 from loopwise.gateway.champion import Snapshot
 from loopwise.gateway.endpoints import Endpoint
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.identity import new_id, pseudonym
+from loopwise.gateway.opinion import shown
 from loopwise.gateway.upstream import Upstream
 from loopwise.types import JsonObject, Release
 
 _LONGEST_NAME = 512  # characters of an end-user or episode id
 # Headers of the client's that the model's server is sent; never its credentials, which are for this gateway.
+_KEPT_BY_SERVERS = {"chat.completions", "responses"}  # the calls that have OpenAI's field ``store``
 _PASSED_ON = ("openai-beta", "traceparent", "tracestate")
 
 
@@ -47,7 +48,7 @@ class Target:
         otherwise answer in silence. Another server's claim is marked as one.
         """
         if self.proof is None:
-            return claimed_fingerprint(str(claim) if claim else None, str(model or self.model))
+            return f"upstream:{claim or model or self.model}"
         if claim != self.proof:
             raise ApiError(
                 502,
@@ -109,6 +110,8 @@ def parse_call(
         if field in request:
             request[field] = pseudonym(request[field], pseudonym_key)
     forwarded = {**request, "model": target.model}
+    if endpoint.name not in _KEPT_BY_SERVERS:
+        forwarded.pop("store", None)  # no field of this call's: ours alone
     if "episode_id" in request.get("metadata", {}):
         rest = {key: value for key, value in request["metadata"].items() if key != "episode_id"}
         del forwarded["metadata"]
@@ -143,7 +146,7 @@ def _checked(body: Any) -> JsonObject:
         ("stream", bool, "a boolean"),
     ):
         if field in request and not isinstance(request[field], kind):
-            raise ApiError(400, f"{field!r} must be {name}; it was {request[field]!r}.", field)
+            raise ApiError(400, f"{field!r} must be {name}; it was {shown(request[field])}.", field)
     return request
 
 
@@ -159,7 +162,7 @@ def _target(model: str, routes: Routes) -> Target:
     if upstream.kind == "embedded" and model in snapshot.releases:
         return _released(snapshot.releases[model], upstream)
     names = [SERVED, *routes.aliases, *(snapshot.releases if upstream.kind == "embedded" else ())]
-    sentence = f"There is no model {model!r}; it can be one of: {', '.join(names)}."
+    sentence = f"There is no model {shown(model)}; it can be one of: {', '.join(names)}."
     raise ApiError(404, sentence, "model", "model_not_found")
 
 
@@ -187,7 +190,7 @@ def _train(value: str) -> bool:
     """Anything but the two words is refused: a wish for privacy with a typing error must not pass for consent."""
     word = value.strip().lower()
     if word not in ("true", "false"):
-        raise ApiError(400, f"The header X-Loopwise-Train must be 'true' or 'false'; it was {value!r}.")
+        raise ApiError(400, f"The header X-Loopwise-Train must be 'true' or 'false'; it was {shown(value)}.")
     return word == "true"
 
 

@@ -14,6 +14,7 @@ from loopwise.types import JsonObject
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
           413: "invalid_request_error", 429: "rate_limit_error"}  # fmt: skip
 
+CLIENT_GONE = 499  # nginx's number for a client that hung up
 RETRY_AFTER_S = 2  # a queue that is full is written in less
 
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loopwise.errors import StoreError
+from loopwise.errors import StoreError, UnstorableError
 from loopwise.gateway.call import Call
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.observer import Observer
@@ -19,7 +19,7 @@ from loopwise.store.textless import textless_request, textless_response
 from loopwise.store.writer import GroupWriter
 from loopwise.types import Exchange, JsonObject
 
-_REMEMBERED = 10_000  # answers whose server and id there need no look in the store that need no look in the store
+_REMEMBERED = 10_000  # answers whose server and id there need no look in the store
 
 _log = logging.getLogger(__name__)
 
@@ -92,14 +92,21 @@ class Recorder:
                 self._origins.popitem(last=False)
         try:
             await self._writer.write([exchange])
+        except UnstorableError as error:  # says nothing about the store
+            _log.error("ALARM: exchange %s is not recorded: %s", call.id, error)
+            self._tell(exchange, False)
+            return False
         except StoreError as error:
             self.healthy = False
             _log.error("ALARM: exchange %s is not recorded: %s", call.id, error)
         else:
             self.healthy = True
-        for observer in self._observers:
-            observer.exchanged(exchange, self.healthy)
+        self._tell(exchange, self.healthy)
         return self.healthy
+
+    def _tell(self, exchange: Exchange, recorded: bool) -> None:
+        for observer in self._observers:
+            observer.exchanged(exchange, recorded)
 
     def hand_over(self, call: Call, outcome: Outcome) -> None:
         """Records without waiting: for a request that the server's end cuts off."""
@@ -109,14 +116,16 @@ class Recorder:
             _log.error("ALARM: exchange %s is not recorded: %s", call.id, error)
 
     async def origin(self, exchange_id: str) -> tuple[str, str] | None:
-        """The model that was asked for, and what its server calls the answer. None for an exchange that is not known.
-        Raises StoreError."""
+        """The model that was asked for, and what its server calls the answer. None for an exchange that is not known;
+        nor for one that was brought in, whose ids are whatever a caller wrote. Raises StoreError."""
         return self._origins.get(exchange_id) or await asyncio.to_thread(self._stored_origin, exchange_id)
 
     def _stored_origin(self, exchange_id: str) -> tuple[str, str] | None:
         with self._store.reading() as conn:
-            found = exchanges.upstream_id(conn, exchange_id)
-        return (found[0], found[1]) if found and found[1] else None
+            found = exchanges.get(conn, exchange_id)
+        if found is None or found.upstream_id is None or found.arm == "external":
+            return None
+        return found.model, found.upstream_id
 
     def refusal(self) -> ApiError:
         sentence = "The answer cannot be recorded, and [gateway] on_store_failure refuses such answers: see /readyz."

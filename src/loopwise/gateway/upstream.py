@@ -1,13 +1,15 @@
 """Where the model answers, the pooled connections to it, and what is tried again.
 
-A request is repeated only where the server cannot have begun it: when no connection came about, or when it refused with
-429 or 503. Between tries it waits as long as the server's ``Retry-After`` says, or a random time up to a bound that
-doubles ("full jitter", Brooker 2015).
+A request is repeated only where the server cannot have begun it: when no connection came about, when it refused with
+429, or with 503 and a ``Retry-After`` (without one, a 503 may be a proxy's word for a connection that broke on the
+way). Between tries it waits as long as the server says, or a random time up to a bound that doubles ("full jitter",
+Brooker 2015). ``total_s`` bounds each try.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -17,17 +19,17 @@ from typing import Literal
 
 import aiohttp
 
-from loopwise.engine.openai import endpoint, refused, unreachable
-from loopwise.gateway.errors import ApiError
+from loopwise.engine.openai import endpoint, refusal, unreachable
+from loopwise.gateway.errors import CLIENT_GONE, ApiError
 
 # Shorter than the 5 s after which uvicorn, and so vLLM, closes an idle connection: a request that meets the closing
 # could not be repeated safely.
 _IDLE_S = 4.0
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 8.0
-_LARGEST_ANSWER_BYTES = 64_000_000
-_NOT_BEGUN = (429, 503)
+LARGEST_ANSWER_BYTES = 64_000_000
 _UNCONNECTED = "upstream_unreachable"
+_OUR_HEADERS = {"content-type": "application/json", "accept-encoding": "identity"}
 _PASSED_BACK = ("retry-after", "retry-after-ms", "x-request-id")
 
 
@@ -45,6 +47,7 @@ class Upstream:
     first_token_s: float = 120.0
     total_s: float = 600.0
     retries: int = 2
+    section: str = "[engine]"  # where the settings name it
 
     @cached_property
     def headers(self) -> dict[str, str]:
@@ -58,11 +61,11 @@ class Upstream:
     @cached_property
     def timeout(self) -> aiohttp.ClientTimeout:
         """Of a whole answer, which may be silent for as long as it takes in all."""
-        return aiohttp.ClientTimeout(total=self.total_s, sock_connect=self.connect_s)
+        return aiohttp.ClientTimeout(total=self.total_s, connect=self.connect_s)
 
     @cached_property
     def stream_timeout(self) -> aiohttp.ClientTimeout:
-        return aiohttp.ClientTimeout(total=self.total_s, sock_connect=self.connect_s, sock_read=self.first_token_s)
+        return aiohttp.ClientTimeout(total=self.total_s, connect=self.connect_s, sock_read=self.first_token_s)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ async def _sent(session: aiohttp.ClientSession, upstream: Upstream, question: Qu
         question.method,
         endpoint(upstream.url, question.path),
         data=question.body,
-        headers={"content-type": "application/json", **question.headers, **upstream.headers},
+        headers={**_OUR_HEADERS, **question.headers, **upstream.headers},
         timeout=upstream.stream_timeout if question.streams else upstream.timeout,
         allow_redirects=False,  # addresses come from the settings alone
     )
@@ -118,34 +121,47 @@ async def _sent(session: aiohttp.ClientSession, upstream: Upstream, question: Qu
 
 async def read_whole(upstream: Upstream, response: aiohttp.ClientResponse) -> bytes:
     """The body. Raises ApiError 502 when it is larger than any answer."""
-    if response.content_length is not None and response.content_length <= _LARGEST_ANSWER_BYTES:
+    length = response.content_length
+    if length is not None and length <= LARGEST_ANSWER_BYTES and "content-encoding" not in response.headers:
         return await response.read()
     content = bytearray()
     async for piece in response.content.iter_any():
         content += piece
-        if len(content) > _LARGEST_ANSWER_BYTES:
+        if len(content) > LARGEST_ANSWER_BYTES:
             response.close()
-            raise broken(upstream, f"sent an answer of over {_LARGEST_ANSWER_BYTES:,} bytes")
+            raise broken(upstream, f"sent an answer of over {LARGEST_ANSWER_BYTES:,} bytes")
     return bytes(content)
 
 
 def _refusal(upstream: Upstream, response: aiohttp.ClientResponse, content: bytes) -> ApiError:
-    told = refused(upstream.without_key(content))
+    told = refusal(upstream.without_key(content))
     sentence = f"The model's server refused with status {response.status}: {told.message}"
-    headers = {name: response.headers[name] for name in _PASSED_BACK if name in response.headers}
+    headers = {
+        name: value for name in _PASSED_BACK if (value := response.headers.get(name)) is not None and value.isascii()
+    }
     code = told.code if isinstance(told.code, str) else "upstream_refused"
-    status = response.status if response.status >= 400 else 502
+    # A proxy's own 499 says nothing of our client, and above 599 there are no statuses.
+    usable = 400 <= response.status < 600 and response.status != CLIENT_GONE
+    status = response.status if usable else 502
     return ApiError(status, sentence, told.param, code, told.type, headers)
 
 
 def _pause_s(error: ApiError, tries: int) -> float | None:
     """How long to wait before the next try; None where another try would not be safe, or not be soon."""
-    if error.code != _UNCONNECTED and error.status not in _NOT_BEGUN:
+    asked = _seconds(error.headers.get("retry-after"))
+    if error.code != _UNCONNECTED and error.status != 429 and (error.status != 503 or asked is None):
         return None
-    asked = error.headers.get("retry-after", "")
-    if asked.replace(".", "", 1).isdigit():
-        return float(asked) if float(asked) <= _LONGEST_PAUSE_S else None
+    if asked is not None:
+        return asked if asked <= _LONGEST_PAUSE_S else None
     return random.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**tries))
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Of the header's two forms the one in seconds; a date is for later than a client would wait."""
+    try:
+        return float(retry_after) if retry_after else None
+    except ValueError:
+        return math.inf
 
 
 @contextmanager
@@ -155,18 +171,19 @@ def failures(upstream: Upstream) -> Generator[None]:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         why = error if isinstance(error, aiohttp.ClientConnectorError) else f"no connection in {upstream.connect_s:g} s"
-        raise ApiError(502, unreachable(upstream.url, why), code=_UNCONNECTED) from error
+        raise ApiError(502, unreachable(upstream.url, why, upstream.section), code=_UNCONNECTED) from error
     except aiohttp.SocketTimeoutError as error:
-        raise _late(upstream, f"sent nothing for {upstream.first_token_s:g} s", "first_token_s") from error
+        raise late(upstream, f"sent nothing for {upstream.first_token_s:g} s", "first_token_s") from error
     except TimeoutError as error:  # before ClientError, which aiohttp's timeouts are, too
-        raise _late(upstream, f"did not end its answer within {upstream.total_s:g} s", "total_s") from error
+        raise late(upstream, f"did not end its answer within {upstream.total_s:g} s", "total_s") from error
     except aiohttp.ClientPayloadError as error:
         raise broken(upstream, "stopped in the middle of its answer") from error
     except aiohttp.ClientError as error:
         raise broken(upstream, f"broke the connection ({type(error).__name__})") from error
 
 
-def _late(upstream: Upstream, what: str, setting: str) -> ApiError:
+def late(upstream: Upstream, what: str, setting: str) -> ApiError:
+    """The server took longer than ``setting`` lets it."""
     sentence = f"The model's server at {upstream.url} {what}: see whether it is overloaded, or raise {setting}."
     return ApiError(504, sentence, code="upstream_timeout")
 

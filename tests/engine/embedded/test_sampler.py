@@ -242,6 +242,15 @@ def test_choose_follows_the_distribution_at_any_temperature_and_top_p() -> None:
     assert shares(1.0, 0.05) == [0, 0, 0, 1]
 
 
+@pytest.mark.parametrize("temperature", [1e-45, 1e-40, 1e-10])
+def test_a_temperature_next_to_nothing_takes_the_likeliest_token(temperature: float) -> None:
+    logits = torch.tensor([[1.0, 3.0, 2.0]])
+    for uniform in (0.0, 0.5, 0.999):
+        ids, logprobs = choose(logits, torch.tensor([temperature]), None, torch.tensor([uniform], dtype=torch.float64))
+        assert ids.tolist() == [1]
+        assert logprobs.tolist() == pytest.approx([3.0 - math.log(math.exp(1) + math.exp(2) + math.exp(3))], abs=1e-5)
+
+
 def test_choose_never_takes_what_has_no_probability() -> None:
     logits = torch.tensor([[0.0, 0.0, -torch.inf, -torch.inf]]).expand(3, 4)
     ids, _ = choose(logits, torch.ones(3), None, torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))

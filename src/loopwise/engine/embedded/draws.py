@@ -41,7 +41,9 @@ def choose(
     """
     logprobs_RV = torch.log_softmax(logits_RV, dim=-1)
     greedy_R = temperature_R == 0
-    scaled_RV = logprobs_RV / torch.where(greedy_R, 1.0, temperature_R)[:, None]
+    # The likeliest token at 0 before dividing: a temperature near 0 would take every token to minus infinity.
+    below_RV = logprobs_RV - logprobs_RV.amax(dim=-1, keepdim=True)
+    scaled_RV = below_RV / torch.where(greedy_R, 1.0, temperature_R)[:, None]
     probs_RV = torch.softmax(scaled_RV, dim=-1)
     if top_p_R is not None:
         probs_RV = _nucleus(probs_RV, top_p_R)
