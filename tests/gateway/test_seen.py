@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from loopwise.config import RetentionSettings
 from loopwise.store import Store, feedback
+from loopwise.store.retention import expire
 from loopwise.types import Feedback
 
 Said = Callable[[], list[Feedback]]
@@ -24,7 +26,7 @@ def seen(store: Store) -> Said:
     return read
 
 
-def user(text: str) -> dict[str, str]:
+def user(text: Any) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
@@ -68,10 +70,10 @@ def test_the_next_turn_of_a_conversation_is_seen_on_the_answer_before_it(gateway
     second = ask(gateway, user("hi"), answer("tiny@0 hears hi"), user("no, hello"), user="u1")
     ask(gateway, user("hi"), answer("a"), user("b"), answer("c"), user("d"), user="u1")
     assert [told(row) for row in seen()] == [
-        ("follow_up", "no, hello", first, "implicit", "the conversation's next turn")
+        ("follow_up", None, first, "implicit", "the conversation's next turn")
     ]
     third = ask(gateway, user("hi"), answer("tiny@0 hears hi"), user("no, hello"), answer("e"), user("f"), user="u1")
-    assert told(seen()[1]) == ("follow_up", "f", second, "implicit", "the conversation's next turn")
+    assert told(seen()[1]) == ("follow_up", None, second, "implicit", "the conversation's next turn")
     assert seen()[1].metadata["by"] == third
 
 
@@ -81,7 +83,7 @@ def test_the_next_turn_of_an_episode_is_seen_where_no_conversation_tells(gateway
     ask(gateway, {"role": "system", "content": "s"}, user("and then?"), headers=named)
     ask(gateway, user("alone"), headers={"x-loopwise-episode": "e2"})
     [row] = seen()
-    assert told(row) == ("follow_up", "and then?", first, "implicit", "the episode's next turn")
+    assert told(row) == ("follow_up", None, first, "implicit", "the episode's next turn")
     assert row.episode_id == "e1"
 
 
@@ -93,10 +95,35 @@ def test_a_tools_result_is_no_turn_of_a_person(gateway: str, seen: Said):
     assert seen() == []
 
 
-def test_words_that_must_not_be_trained_on_are_not_repeated(gateway: str, seen: Said):
-    first = ask(gateway, user("hi"), headers={"x-loopwise-episode": "e1"})
-    ask(gateway, user("my secret"), headers={"x-loopwise-episode": "e1", "x-loopwise-train": "false"})
-    assert [(row.kind, row.value, row.exchange_id) for row in seen()] == [("follow_up", None, first)]
+def test_a_persons_words_do_not_outlive_the_exchange_in_which_they_were_said(gateway: str, seen: Said, store: Store):
+    named = {"x-loopwise-episode": "e1"}
+    first = ask(gateway, user("hi"), headers=named)
+    second = ask(gateway, user("my secret"), user="u1", headers=named)
+    parts = [{"type": "text", "text": "my secret, too"}]
+    third = ask(gateway, user("my secret"), answer("a"), user(parts), user="u1", headers=named)
+    events = seen()
+    assert [(row.kind, row.exchange_id, row.metadata["by"]) for row in events] == [
+        ("follow_up", first, second),
+        ("follow_up", second, third),
+    ]
+    assert "secret" not in str(events)
+    expire(store, RetentionSettings(exchanges=1), time.time() + 2 * 86_400)
+    files = [path.read_bytes() for path in store.root.rglob("*") if path.is_file()]
+    assert not [content for content in files if b"my secret" in content]
+    assert seen() == events
+
+
+def test_what_is_brought_twice_is_seen_once(gateway: str, seen: Said):
+    rows = [
+        {"id": f"m{n}", "at": 10.0 + n, "model": "m", "messages": [user("q")], "content": "a", "episode_id": "e1"}
+        for n in range(3)
+    ]
+    for body in (rows[:2], rows, [rows[2], rows[0], rows[2]], rows[1], [{**row, "at": 20.0} for row in rows]):
+        assert httpx.post(f"{gateway}/v1/exchanges", json=body).status_code == 200
+    assert [(row.exchange_id, row.metadata["by"], row.metadata["after_s"]) for row in seen()] == [
+        ("m0", "m1", 1.0),
+        ("m1", "m2", 1.0),
+    ]
 
 
 def test_of_words_that_are_not_kept_nothing_is_seen(gateway: str, seen: Said):
@@ -111,7 +138,7 @@ def test_what_is_brought_in_late_says_nothing_about_what_came_after_it(gateway: 
         row = {"id": name, "at": at, "model": "m", "messages": [user(name)], "content": "a", "episode_id": "e1"}
         assert httpx.post(f"{gateway}/v1/exchanges", json=row).status_code == 200
     [event] = seen()
-    assert (event.value, event.exchange_id, event.metadata["by"]) == ("new", "old", "new")
+    assert (event.exchange_id, event.metadata["by"]) == ("old", "new")
     assert first != "old"
 
 

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import select
 
 from loopwise.curate.examples import from_exchanges
+from loopwise.errors import StoreError
 from loopwise.signals import signals
 from loopwise.store import Store, artifacts, attempts, exchanges, feedback, retention
 from loopwise.store.retention import Expired, expire, keep_expiring
-from loopwise.store.schema import metadata
+from loopwise.store.schema import datasets, metadata
 from loopwise.types import Attempt, Dataset, Exchange, Feedback, Judged, Problem, Verdict
 
 PLANTED = "the heron stands by the weir"
@@ -187,6 +188,50 @@ def test_attempts_and_datasets_expire_and_are_not_trained_on(store: Store, tmp_p
         assert attempts.counts(conn) == {"problems": 1, "attempts": 1}
         assert attempts.chunks_done(conn, 1) == {0}
         assert artifacts.dataset(conn, "sha256:dd", tmp_path) == made
+
+
+@pytest.mark.parametrize("in_one", [False, True])
+def test_a_known_id_brought_again_without_text_takes_no_text_from_what_was_said(store: Store, in_one: bool):
+    first, again = exchange("e", episode="p"), textless("e", episode="p")
+    said = [*opinions("e"), *opinions("of p", exchange_id=None, episode_id="p")]
+    with store.writing() as conn:
+        feedback.add(conn, said)
+        for rows in [[first, again]] if in_one else [[first], [again]]:
+            exchanges.add(conn, rows)
+        assert exchanges.get(conn, "e") == first
+    assert stored(store) == {row.id: row for row in said}
+
+
+async def test_a_dataset_that_cannot_be_removed_is_told_and_stops_neither_the_others_nor_the_next_time(
+    store: Store, caplog: pytest.LogCaptureFixture
+):
+    paths = [store.root / name for name in ("folder", "file")]
+    paths[0].mkdir()
+    paths[1].write_text(PLANTED)
+    with store.writing() as conn:
+        for turn, path in enumerate(paths):
+            artifacts.add_dataset(conn, Dataset(f"d{turn}", path, 1, {}), turn, store.root)
+        conn.execute(datasets.update().values(at=1.0))
+    with pytest.raises(StoreError, match=r"1 of the datasets .*/folder \(Is a directory\): let their folder"):
+        expire(store, Days(datasets=1), NOW)
+    assert not says(store)
+    task = asyncio.create_task(keep_expiring(store, Days(datasets=1), every_s=0.01))
+    async with asyncio.timeout(20):
+        while caplog.text.count("has not expired yet: 1 of the datasets") < 2:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_the_files_are_wiped_where_a_dataset_cannot_be_removed(sqlite_store: Store):
+    (sqlite_store.root / "folder").mkdir()
+    with sqlite_store.writing() as conn:
+        exchanges.add(conn, [exchange("e", at=1.0)])
+        artifacts.add_dataset(conn, Dataset("d", sqlite_store.root / "folder", 1, {}), 1, sqlite_store.root)
+        conn.execute(datasets.update().values(at=1.0))
+    with pytest.raises(StoreError, match="cannot be removed"):
+        expire(sqlite_store, Days(exchanges=1, datasets=1), NOW)
+    assert not says(sqlite_store)
 
 
 def test_later_stages_read_expired_rows_and_train_on_none(store: Store):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,12 +169,52 @@ async def test_when_too_much_waits_the_next_is_refused_at_once_and_taken_again_l
         waiting = asyncio.gather(writer.write([row("f1"), row("f2")]), writer.write([row(f"g{n}") for n in range(8)]))
         await asyncio.sleep(0)
         assert writer.waiting_rows == 10
-        with pytest.raises(StoreError, match="10 rows wait to be written and the store cannot keep up"):
+        with pytest.raises(StoreError, match="10 rows of 0.0 MB wait to be written and the store cannot keep up"):
             await writer.write([row("f3")])
     await waiting
     await writer.write([row("f3")])
     writer.close()
     assert stored(store) == ["f1", "f2", *(f"g{n}" for n in range(8)), "f3"]
+
+
+async def test_too_many_bytes_are_too_much_however_few_rows_they_are_in(store: Store):
+    writer = GroupWriter(store, most_bytes=1_000_000)
+    large = {"messages": [{"role": "user", "content": [{"type": "text", "text": "x" * 900_000}]}]}
+    with store.writing():
+        waiting = [
+            writer.hand_over([replace(exchange("e0"), request=large)]),
+            writer.hand_over([row("f1", value=["y"] * 20_000)]),  # 80 kB of small items
+        ]
+        too_much: list[list[Exchange] | list[Feedback]] = [
+            [replace(exchange("e1"), response=large)],
+            [row("f2", value=2**80, user="z" * 50_000)],
+        ]
+        for rows in too_much:
+            with pytest.raises(StoreError, match="2 rows of 1.0 MB wait to be written and the store cannot keep up"):
+                writer.hand_over(rows)
+        waiting.append(writer.hand_over([row("f3")]))
+    await asyncio.gather(*waiting)
+    await writer.write([replace(exchange("e2"), request=large, response=large)])  # more than may wait, and nothing does
+    writer.close()
+    with store.reading() as conn:
+        assert exchanges.known(conn, ["e0", "e1", "e2"]) == {"e0", "e2"}
+
+
+async def test_what_is_stored_already_or_comes_twice_is_not_looked_at_again(store: Store):
+    looked: list[str] = []
+
+    def seen(_: Connection, new: Sequence[Exchange]) -> list[Feedback]:
+        looked.extend(f"{one.id} {one.status}" for one in new)
+        return []
+
+    writer = GroupWriter(store, seen)
+    await writer.write([exchange("a"), replace(exchange("a"), status=500), exchange("b")])
+    await writer.write([replace(exchange("b"), status=500), exchange("c")])
+    await writer.write([exchange("a")])
+    writer.close()
+    assert looked == ["a 200", "b 200", "c 200"]
+    with store.reading() as conn:
+        assert [found.status for _, found in exchanges.up_to(conn, 99)] == [200, 200, 200]
 
 
 async def test_what_follows_from_exchanges_is_written_with_them_or_not_at_all(store: Store):

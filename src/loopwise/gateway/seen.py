@@ -1,14 +1,18 @@
 """What use itself shows, kept as it is seen; what it means is decided later, in ``signals/``.
 
 Three things can be seen from exchanges alone: a client that hung up, the same conversation asked again, and the next
-turn of a person. All are implicit feedback on the earlier exchange, and name in their metadata what was seen.
+turn of a person. All are implicit feedback on the earlier exchange, and name in their metadata what was seen and the
+exchange by which it was. They hold no words, so that none outlive the exchange in which they were said.
+
+Seen is what comes through the gateway: what it served, and what was brought to ``POST /v1/exchanges``. An imported file
+is not looked at: its rows stand in any order, and what use showed there is feedback in the file or it is not known.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
@@ -36,7 +40,8 @@ class Seen:
         self._secret = secret
 
     def __call__(self, conn: Connection, new: Sequence[Exchange]) -> list[Feedback]:
-        """The implicit feedback that ``new``, which are not stored yet, give on themselves and on earlier ones.
+        """The implicit feedback that ``new`` give on themselves and on earlier ones. None of them is stored yet, nor
+        stands among them twice, or it would be its own next turn: the writer sees to that.
 
         What is brought in may be older than what is stored: it says nothing about that."""
         before = {row.id: self._before(row) for row in new}
@@ -62,16 +67,16 @@ class Seen:
         by_hash: dict[int, tuple[str, float]],
         by_episode: dict[str, tuple[str, float]],
     ) -> list[Feedback]:
-        seen: tuple[tuple[str, float], FeedbackKind, Any, str]
-        text = last_words(row.request)
+        seen: tuple[tuple[str, float], FeedbackKind, Literal[True] | None, str]
+        spoke = _person_spoke(row.request)
         again, turn = by_hash.get(row.conversation or 0), by_hash.get(before or 0)
         in_episode = by_episode.get(row.episode or "")
         if again is not None:
             seen = (again, "regenerate", True, "the same conversation again")
-        elif turn is not None and text is not None:
-            seen = (turn, "follow_up", text, "the conversation's next turn")
-        elif in_episode is not None and text is not None:
-            seen = (in_episode, "follow_up", text, "the episode's next turn")
+        elif turn is not None and spoke:
+            seen = (turn, "follow_up", None, "the conversation's next turn")
+        elif in_episode is not None and spoke:
+            seen = (in_episode, "follow_up", None, "the episode's next turn")
         else:
             return []
         (earlier, at), kind, value, what = seen
@@ -90,28 +95,26 @@ class Seen:
         return _hash(row.user or row.episode or "", messages[: answered[-1]], self._secret)
 
 
-def last_words(request: JsonObject) -> str | None:
-    """What the person said last; None where the last word is not a person's (a tool's result, say)."""
+def _person_spoke(request: JsonObject) -> bool:
+    """Whether the last word is a person's, and not a tool's result, say."""
     said: Any = request.get("messages", request.get("input"))
     if isinstance(said, str):
-        return said or None
+        return said != ""
     if not objects(said) or not said or said[-1].get("role") != "user":
-        return None
+        return False
     content: Any = said[-1].get("content")
     if isinstance(content, str):
-        return content or None
-    parts = content if objects(content) else []
-    return "\n".join(part["text"] for part in parts if isinstance(part.get("text"), str)) or None
+        return content != ""
+    return objects(content) and any(isinstance(part.get("text"), str) and part["text"] for part in content)
 
 
-def _event(kind: FeedbackKind, about: str, by: Exchange, value: Any, metadata: JsonObject) -> Feedback:
-    """Its id follows from what was seen, so that an exchange that is written twice is seen once. Words of an exchange
-    that must not be trained on, or whose text is not kept, are not repeated in what is."""
+def _event(kind: FeedbackKind, about: str, by: Exchange, value: Literal[True] | None, metadata: JsonObject) -> Feedback:
+    """Its id follows from what was seen, so that it is one event however often it is written."""
     return Feedback(
         id=f"seen_{kind}_{by.id}",
         at=by.at,
         kind=kind,
-        value=value if value is True or (by.train and by.store) else None,
+        value=value,
         exchange_id=about,
         episode_id=by.episode,
         source="implicit",

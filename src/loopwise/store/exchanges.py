@@ -27,10 +27,12 @@ SELECT {column}, id, at FROM exchanges WHERE seq IN (
 
 
 def add(conn: Connection, rows: Sequence[Exchange]) -> None:
-    """Adds exchanges; an id that is known already is left as it is. Feedback that came before an exchange with
-    ``store`` False loses its text. Raises UnstorableError, which names the row."""
+    """Adds exchanges. An id that is stored already, or stood earlier in ``rows``, is left as it is, and so is what was
+    said about it; feedback that came before a new exchange with ``store`` False loses its text. Raises
+    UnstorableError, which names the row."""
+    some_withheld = not all(row.store for row in rows)
+    withheld = [row for row in new_among(conn, rows) if not row.store] if some_withheld else []
     insert_records(conn, exchanges, rows, _FIELDS)
-    withheld = [row for row in rows if not row.store]
     if withheld:
         feedback.withdraw_text(conn, [row.id for row in withheld], {row.episode for row in withheld if row.episode})
 
@@ -38,6 +40,13 @@ def add(conn: Connection, rows: Sequence[Exchange]) -> None:
 def get(conn: Connection, exchange_id: str) -> Exchange | None:
     row = conn.execute(select(exchanges).where(exchanges.c.id == exchange_id)).mappings().first()
     return _exchange(row) if row else None
+
+
+def new_among(conn: Connection, rows: Sequence[Exchange]) -> list[Exchange]:
+    """Those of ``rows`` that ``add`` would add: not stored yet, and of each id the first."""
+    first = {row.id: row for row in reversed(rows)}
+    stored = known(conn, first)
+    return [row for row in rows if first[row.id] is row and row.id not in stored]
 
 
 def known(conn: Connection, ids: Collection[str]) -> set[str]:

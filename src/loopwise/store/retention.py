@@ -72,15 +72,17 @@ def expire(store: Store, days: Days, now: float, stop: Event | None = None) -> E
     ):
         if limit is not None:
             counts[name] = _in_steps(store, stop, partial(read, before=now - limit * _DAY_S), write)
-    if days.datasets is not None:
-        counts["datasets"] = _remove_datasets(store, now - days.datasets * _DAY_S)
-    # Always, since feedback may have lost its text to an exchange with store: false.
-    return Expired(**counts, wiped=store.wipe())
+    try:
+        if days.datasets is not None:
+            counts["datasets"] = _remove_datasets(store, now - days.datasets * _DAY_S)
+    finally:  # whatever cannot be removed; and always, since feedback may have lost its text to a store: false
+        wiped = store.wipe()
+    return Expired(**counts, wiped=wiped)
 
 
 async def keep_expiring(store: Store, days: Days, every_s: float = 3_600.0) -> None:
-    """Calls ``expire`` now and every ``every_s`` seconds until it is canceled. A store that fails is logged, and tried
-    again at the next time."""
+    """Calls ``expire`` now and every ``every_s`` seconds until it is canceled. A store that fails, or a file that
+    cannot be removed, is logged and tried again at the next time."""
     stop = Event()
     try:
         while True:
@@ -166,13 +168,26 @@ def _write_chunks(conn: Connection, rows: list[tuple[int, int]]) -> int:
 
 
 def _remove_datasets(store: Store, before: float) -> int:
-    """Removes the files; rows and manifests stay."""
+    """Removes the files; rows and manifests stay. Raises StoreError for those that cannot be removed, after the others
+    are."""
     with store.reading() as conn:
         paths = [store.root / path for path in conn.scalars(select(datasets.c.path).where(datasets.c.at < before))]
-    there = [path for path in paths if path.exists()]
-    for path in there:
-        path.unlink(missing_ok=True)
-    return len(there)
+    count, stuck = 0, list[OSError]()
+    for path in paths:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            stuck.append(error)
+        else:
+            count += 1
+    if stuck:
+        raise StoreError(
+            f"{len(stuck)} of the datasets that are due cannot be removed, such as {stuck[0].filename} "
+            f"({stuck[0].strerror}): let their folder be written to, or remove them by hand."
+        ) from stuck[0]
+    return count
 
 
 def _due(

@@ -1,18 +1,21 @@
 """Group commit: many small writes share one durable transaction.
 
 A commit costs one fsync whatever it holds, so whatever arrives while one runs goes into the next together. The queue is
-bounded in rows and in bytes: a disk that cannot keep up is an error at once, not memory that grows.
+bounded in rows and in the bytes of their JSON, which takes a few times as much memory: a disk that cannot keep up is an
+error at once, not memory that grows.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import orjson
 from sqlalchemy import Connection
 
 from loopwise.errors import StoreError, UnstorableError
@@ -31,6 +34,7 @@ class _Unit:
     """Rows that are written whole or not at all, and who waits for them."""
 
     rows: Rows
+    bytes: int
     loop: asyncio.AbstractEventLoop
     written: asyncio.Future[frozenset[str]]
 
@@ -38,16 +42,25 @@ class _Unit:
 class GroupWriter:
     """Writes exchanges and feedback from one thread, in the order in which they are handed over.
 
-    ``seen`` is asked, in the transaction that adds exchanges, which implicit feedback follows from them; it is written
-    with them.
+    ``seen`` is asked, in the transaction that adds exchanges, which implicit feedback follows from those that are new;
+    it is written with them. An exchange whose id is stored already changes nothing.
     """
 
-    def __init__(self, store: Store, seen: Seen | None = None, most_rows: int = 20_000, patience_s: float = 10.0):
+    def __init__(
+        self,
+        store: Store,
+        seen: Seen | None = None,
+        most_rows: int = 20_000,
+        most_bytes: int = 256_000_000,
+        patience_s: float = 10.0,
+    ):
         self._held = HeldConnection(store)
         self._seen = seen
         self._most_rows = most_rows
+        self._most_bytes = most_bytes
         self._patience_s = patience_s
         self._waiting_rows = 0
+        self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="loopwise-writer", daemon=True)
@@ -77,19 +90,23 @@ class GroupWriter:
             late.cancel()
 
     def hand_over(self, rows: Rows) -> asyncio.Future[frozenset[str]]:
-        """As ``write``, without waiting. Raises StoreError when too much waits; wants a running event loop."""
+        """As ``write``, without waiting. Raises StoreError when too much waits; wants a running event loop.
+
+        Where nothing waits anything is taken, so that no unit is too large for ever."""
         if not self.alive:
             raise StoreError("The writer has ended: see the log, and restart the gateway.")
+        size = sum(map(_bytes, rows))
         with self._lock:
-            if self._waiting_rows + len(rows) > self._most_rows:
+            waiting_rows, waiting_bytes = self._waiting_rows + len(rows), self._waiting_bytes + size
+            if self._waiting_rows and (waiting_rows > self._most_rows or waiting_bytes > self._most_bytes):
                 raise StoreError(
-                    f"{self._waiting_rows} rows wait to be written and the store cannot keep up: send less, or give it "
-                    "a faster disk."
+                    f"{self._waiting_rows} rows of {self._waiting_bytes / 1e6:.1f} MB wait to be written and the store "
+                    "cannot keep up: send less, or give it a faster disk."
                 )
-            self._waiting_rows += len(rows)
+            self._waiting_rows, self._waiting_bytes = waiting_rows, waiting_bytes
         loop = asyncio.get_running_loop()
         written: asyncio.Future[frozenset[str]] = loop.create_future()
-        self._queue.put(_Unit(rows, loop, written))
+        self._queue.put(_Unit(rows, size, loop, written))
         return written
 
     def close(self) -> None:
@@ -130,9 +147,10 @@ class GroupWriter:
         said = [row for unit in group for row in unit.rows if isinstance(row, Feedback)]
         try:
             with self._held.writing() as conn:
-                if served:
-                    seen = self._seen(conn, served) if self._seen else ()
-                    exchanges.add(conn, served)
+                new = exchanges.new_among(conn, served)
+                if new:
+                    seen = self._seen(conn, new) if self._seen else ()
+                    exchanges.add(conn, new)
                     feedback.add(conn, seen)
                 known = feedback.add(conn, said)
         except UnstorableError as error:
@@ -156,10 +174,21 @@ class GroupWriter:
         """Wakes who waits: once for each loop, since each call across threads costs a system call."""
         with self._lock:
             self._waiting_rows -= sum(len(unit.rows) for unit in group)
+            self._waiting_bytes -= sum(unit.bytes for unit in group)
         for loop in {unit.loop for unit in group}:
             futures = [unit.written for unit in group if unit.loop is loop]
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_end, futures, result)
+
+
+def _bytes(row: Exchange | Feedback) -> int:
+    """The length of a row's JSON. 0 for one that has none: it is refused when it is written."""
+    try:
+        return len(orjson.dumps(row))
+    except TypeError:  # integers of more than 64 bits or deep nesting, which the standard library takes
+        with suppress(TypeError, ValueError, RecursionError):
+            return len(json.dumps(vars(row)))
+    return 0
 
 
 def _end(futures: Sequence[asyncio.Future[frozenset[str]]], result: frozenset[str] | StoreError) -> None:

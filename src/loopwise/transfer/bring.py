@@ -1,4 +1,8 @@
-"""Imports a file: what can be taken is stored, what cannot is told with its line; twice imported is once stored."""
+"""Imports a file: what can be taken is stored, what cannot is told with its line; twice imported is once stored.
+
+A file is taken as it is. What use shows by itself (``gateway/seen.py``) is seen in what comes through the gateway,
+``POST /v1/exchanges`` included, and not here: a file's rows stand in any order, and an export of ours holds its events.
+"""
 
 from __future__ import annotations
 
