@@ -169,7 +169,7 @@ async def test_when_too_much_waits_the_next_is_refused_at_once_and_taken_again_l
         waiting = asyncio.gather(writer.write([row("f1"), row("f2")]), writer.write([row(f"g{n}") for n in range(8)]))
         await asyncio.sleep(0)
         assert writer.waiting_rows == 10
-        with pytest.raises(StoreError, match="10 rows of 0.0 MB wait to be written and the store cannot keep up"):
+        with pytest.raises(StoreError, match=r"10 rows of 0\.0 MB wait to be written and the store cannot keep up"):
             await writer.write([row("f3")])
     await waiting
     await writer.write([row("f3")])
@@ -190,7 +190,7 @@ async def test_too_many_bytes_are_too_much_however_few_rows_they_are_in(store: S
             [row("f2", value=2**80, user="z" * 50_000)],
         ]
         for rows in too_much:
-            with pytest.raises(StoreError, match="2 rows of 1.0 MB wait to be written and the store cannot keep up"):
+            with pytest.raises(StoreError, match=r"2 rows of 1\.0 MB wait to be written and the store cannot keep up"):
                 writer.hand_over(rows)
         waiting.append(writer.hand_over([row("f3")]))
     await asyncio.gather(*waiting)

@@ -81,7 +81,7 @@ def create_app(
             expiring.cancel()
             await asyncio.wait([expiring])
         await keyring.close()
-        writer.close()
+        await asyncio.to_thread(writer.close)
         for observer in observers:
             await asyncio.to_thread(observer.close)
 

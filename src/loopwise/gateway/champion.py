@@ -1,4 +1,4 @@
-"""Which release answers: the champion, as the store said it at most half a second ago."""
+"""Which release answers: the champion, as the store said it at most half a second ago, or last where it hangs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from loopwise.types import Release
 
 FRESH_S = 0.1
 STALE_S = 0.5  # up to here a request need not wait for the next reading
+PATIENCE_S = 0.4  # with a store that hangs, from the beginning of the reading
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Snapshot:
 class Served:
     """Reads the releases when the last reading is older than ``FRESH_S``.
 
-    While the store cannot be read, the last reading stands, so that a model that answers keeps answering.
+    While the store cannot be read, or hangs, the last reading stands, so that a model that answers keeps answering.
     """
 
     def __init__(self, store: Store):
@@ -36,18 +37,24 @@ class Served:
         self._reading: asyncio.Task[Snapshot] | None = None
         self._snapshot: Snapshot | None = None
         self._read_at = 0.0
+        self._began = 0.0
 
     async def now(self) -> Snapshot:
         """Raises StoreError when the store has never been read."""
-        age_s = time.monotonic() - self._read_at
-        if self._snapshot is not None and age_s < FRESH_S:
-            return self._snapshot
+        last, now = self._snapshot, time.monotonic()
+        age_s = now - self._read_at
+        if last is not None and age_s < FRESH_S:
+            return last
         if self._reading is None:
+            self._began = now
             self._reading = asyncio.create_task(self._refreshed())
             self._reading.add_done_callback(self._read_ended)
-        if self._snapshot is not None and age_s < STALE_S:
-            return self._snapshot
-        return await asyncio.shield(self._reading)
+        if last is not None and age_s < STALE_S:
+            return last
+        if last is None:
+            return await asyncio.shield(self._reading)
+        done, _ = await asyncio.wait([self._reading], timeout=self._began + PATIENCE_S - now)
+        return done.pop().result() if done else last
 
     def _read_ended(self, reading: asyncio.Task[Snapshot]) -> None:
         self._reading = None
