@@ -111,7 +111,16 @@ async def test_feedback_is_told_which_of_its_exchanges_are_stored(writer: GroupW
     assert await writer.write([row("f3", about="z")]) == set()
 
 
-@pytest.mark.parametrize("bad", [row("bad", user="\ud800"), row("bad", value={1, 2}), row("bad", value=object())])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        row("bad", user="\ud800"),
+        row("bad", about="\ud800"),
+        replace(row("bad"), exchange_id=None, episode_id="\ud800"),
+        row("bad", value={1, 2}),
+        row("bad", value=object()),
+    ],
+)
 async def test_a_row_that_no_database_can_hold_takes_only_its_unit_with_it(
     store: Store, writer: GroupWriter, bad: Feedback
 ):
@@ -127,6 +136,17 @@ async def test_a_row_that_no_database_can_hold_takes_only_its_unit_with_it(
     await writer.write([row("after")])
     assert stored(store) == [f"f{n}" for n in range(20) if n != 7] + ["after"]
     assert writer.waiting_rows == 0
+
+
+@pytest.mark.parametrize("field", ["id", "episode"])
+async def test_an_exchange_that_is_named_by_no_text_is_refused_and_the_writer_goes_on(
+    store: Store, writer: GroupWriter, field: str
+):
+    bad = replace(exchange("bad"), **{field: "\ud800"})  # type: ignore[arg-type]
+    with pytest.raises(UnstorableError, match="cannot be stored"):
+        await writer.write([bad])
+    await writer.write([row("after")])
+    assert stored(store) == ["after"]
 
 
 async def test_text_that_postgres_cannot_hold_fails_alone(store: Store, store_url: str, writer: GroupWriter):
