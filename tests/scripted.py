@@ -92,7 +92,7 @@ class Model:
         before = f" after {self.said[previous]}" if previous else ""
         name = f"resp_upstream_{len(self.said)}"
         self.said[name] = text
-        events = list(response_events(name, body["model"], [body["model"], f" hears {text}", before]))
+        events = list(response_events(name, body["model"], [body["model"], f" hears {text}", before], previous))
         self.kept[name] = events[-1]["response"]
         if body.get("stream"):
             sent = [f"event: {event['type']}\n".encode() + _data(event) for event in events]
@@ -248,11 +248,11 @@ def _deltas(body: JsonObject, text: str) -> Iterator[JsonObject]:
     yield {}
 
 
-def response_events(name: str, model: str, words: Sequence[str]) -> Iterator[JsonObject]:
+def response_events(name: str, model: str, words: Sequence[str], previous: str | None = None) -> Iterator[JsonObject]:
     """A streamed response as OpenAI's server sends it; the last event holds the whole."""
     base = {"id": name, "object": "response", "created_at": 1, "model": model, "parallel_tool_calls": True,
             "tool_choice": "auto", "tools": [], "error": None, "incomplete_details": None, "instructions": None,
-            "metadata": {}, "temperature": 1.0, "top_p": 1.0}  # fmt: skip
+            "metadata": {}, "temperature": 1.0, "top_p": 1.0, "previous_response_id": previous}  # fmt: skip
     place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
     part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
     whole = {**part, "text": "".join(words)}

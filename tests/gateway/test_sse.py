@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from loopwise.gateway.sse import LONGEST_EVENT_BYTES, events
+from loopwise.gateway.sse import LONGEST_EVENT_BYTES, LONGEST_STREAM_BYTES, events
 
 
 def parsed(pieces: list[bytes]) -> list[bytes]:
@@ -36,3 +36,17 @@ def test_an_event_without_end_is_refused():
         parsed([b"data: " + b"x" * LONGEST_EVENT_BYTES])
     with pytest.raises(ValueError, match="an event of over"):
         parsed([b"data: " + b"x" * 1_000_000 + b"\n"] * (LONGEST_EVENT_BYTES // 1_000_000 + 1))
+
+
+def test_an_event_of_empty_lines_without_end_is_refused():
+    with pytest.raises(ValueError, match="an event of over"):
+        parsed([b"data:\n" * 100_000] * 40)  # 24 MB
+
+
+def test_a_stream_without_end_is_refused_whatever_it_holds():
+    piece = b"x" * 992_000
+    for line in (b"data: %s\n\n" % piece, b": %s\n\n" % piece):
+        whole = LONGEST_STREAM_BYTES // len(line)
+        assert len(parsed([line] * whole)) == (whole if line.startswith(b"data") else 0)
+        with pytest.raises(ValueError, match="an answer of over 64,000,000 bytes"):
+            parsed([line] * (whole + 1))

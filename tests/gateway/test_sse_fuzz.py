@@ -195,11 +195,12 @@ STREAMING = [endpoint for endpoint in ENDPOINTS if endpoint.assembly is not None
 @given(st.lists(CHUNKS | EVENTS, max_size=6))
 def test_whatever_passes_for_a_chunk_can_be_put_together(endpoint: Endpoint, chunks: list[JsonObject]):
     assert endpoint.assembly is not None
-    assembly = endpoint.assembly()
+    assembly = endpoint.assembly({"prompt": "a"})
     for chunk in chunks:
         if endpoint.is_chunk(chunk):
             assembly.add(chunk)
     assert isinstance(assembly.complete, bool)
+    assert assembly.failure is None or isinstance(assembly.failure, str)
     assert isinstance(json.loads(json.dumps(assembly.response())), dict)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from starlette.requests import Request
 
 from loopwise.gateway.errors import ApiError
-from loopwise.gateway.jsontext import parsed
+from loopwise.gateway.jsontext import is_deeper, parsed
 
 MOST_LEVELS = 100
 
@@ -32,21 +31,6 @@ async def read_json(request: Request, limit_mb: float) -> Any:
 
 def _shallow(content: bytes) -> Any:
     value = parsed(content)
-    if content.count(b"[") + content.count(b"{") > MOST_LEVELS and _levels(value) > MOST_LEVELS:
+    if content.count(b"[") + content.count(b"{") > MOST_LEVELS and is_deeper(value, MOST_LEVELS):
         raise ValueError(f"it is nested over {MOST_LEVELS} levels deep")
     return value
-
-
-def _levels(value: Any) -> int:
-    """How deep ``value`` is nested, a number being one level, without recursion; stops counting above the limit."""
-    levels, layer = 0, [value]
-    while layer and levels <= MOST_LEVELS:
-        layer = [child for item in layer for child in _children(item)]
-        levels += 1
-    return levels
-
-
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return cast(dict[str, Any], value).values()
-    return cast(list[Any], value) if isinstance(value, list) else ()

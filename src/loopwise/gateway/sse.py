@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 DONE = b"[DONE]"
 LONGEST_EVENT_BYTES = 16_000_000
+LONGEST_STREAM_BYTES = 64_000_000  # as of an answer that is not streamed
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
@@ -25,15 +26,18 @@ class Event:
 
 
 async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[list[Event]]:
-    """The events that each piece of the stream completes, however the bytes were cut; one without a blank line at its
-    end is dropped, as the standard says.
+    """The events that each piece of the stream completes, which may be none, however the bytes were cut; one without a
+    blank line at its end is dropped, as the standard says.
 
-    Raises ValueError when an event has no end in sight.
+    Raises ValueError when an event, or the stream, has no end in sight.
     """
     reader = _Reader()
+    size = 0
     async for piece in pieces:
-        if found := reader.feed(piece):
-            yield found
+        size += len(piece)
+        if size > LONGEST_STREAM_BYTES:
+            raise ValueError(f"an answer of over {LONGEST_STREAM_BYTES:,} bytes")
+        yield reader.feed(piece)
 
 
 class _Reader:
@@ -75,7 +79,7 @@ class _Reader:
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
-            self._size += len(value)
+            self._size += len(line) + 1  # an empty one takes memory, too
         elif name == b"event":
             self._kind = value.removeprefix(b" ")
         return None

@@ -14,7 +14,7 @@ from loopwise.gateway.call import Call
 from loopwise.gateway.endpoints import RESPONSES, Assembly
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.hangup import ClientGoneError, unless_gone
-from loopwise.gateway.jsontext import parsed, written
+from loopwise.gateway.jsontext import heard_piece, storable, written
 from loopwise.gateway.record import STOPPED, Outcome, exchange_headers
 from loopwise.gateway.seen import CLIENT_GONE
 from loopwise.gateway.sse import DONE, Event, events
@@ -49,10 +49,11 @@ class _Stream:
         assert call.endpoint.assembly is not None  # else it would not stream
         self.call = call
         self.response = response
-        self.assembly: Assembly = call.endpoint.assembly()
+        self.assembly: Assembly = call.endpoint.assembly(call.request)
         self.upstream_id: str | None = None
         self.fingerprint = ""
         self.last = b""
+        self._number = -1  # of the last event that bore one
         self._typed = call.endpoint is RESPONSES  # its events say what they are, and the last one is not [DONE]
         self.pieces = self._read()
 
@@ -62,9 +63,10 @@ class _Stream:
         Raises ApiError where the events stop or lie.
         """
         upstream = self.call.target.upstream
+        batches = events(self.response.content.iter_any())
         with failures(upstream):
             try:
-                async for batch in events(self.response.content.iter_any()):
+                while batch := await self._next(batches):
                     passed_on, failure = self._taken(batch, upstream)
                     if passed_on:
                         yield passed_on
@@ -76,9 +78,28 @@ class _Stream:
                 raise broken(upstream, f"sent {error}") from error
         if not self.fingerprint:
             raise broken(upstream, "answered with an empty stream")
-        if not self.last and not self.assembly.complete:
+        ended = self.last and not self._typed  # the end of a typed stream is an event that completes it
+        if not ended and not self.assembly.complete:
             raise broken(upstream, "stopped in the middle of its answer")
         self.last = self.last or b"data: [DONE]\n\n"
+
+    async def _next(self, batches: AsyncIterator[list[Event]]) -> list[Event]:
+        """Nothing at the stream's end. Raises SocketTimeoutError where what keeps the connection alive are comments."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self.call.target.upstream.first_token_s
+        batch = await anext(batches, None)  # aiohttp's own limit bounds silence, at less than a timer for each batch
+        if batch or batch is None:
+            return batch or []
+        patience = asyncio.timeout_at(due)
+        try:
+            async with patience:
+                while not batch and batch is not None:
+                    batch = await anext(batches, None)
+        except TimeoutError as error:
+            if not patience.expired():  # another limit, which says so
+                raise
+            raise aiohttp.SocketTimeoutError from error
+        return batch or []
 
     def _taken(self, batch: list[Event], upstream: Upstream) -> tuple[bytes, ApiError | None]:
         """What is passed on of ``batch``, and what is wrong with the event after that."""
@@ -105,29 +126,40 @@ class _Stream:
         whole: JsonObject | None = chunk.get("response") if self._typed else chunk
         if whole is not None:
             self._rename(whole)
+        if type(number := chunk.get("sequence_number")) is int:
+            self._number = number
         piece = _event(chunk, event.kind)
         self.assembly.add(chunk)
         return piece
 
     def _rename(self, answer: JsonObject) -> None:
-        """Puts our id, model and fingerprint into ``answer``, which may be a chunk of it."""
+        """Puts our id, model and fingerprint into ``answer``, which may be a chunk of it, and what the client calls the
+        earlier answer."""
         claim, theirs = answer.get("system_fingerprint"), answer.get("id")
+        previous = self.call.request.get("previous_response_id")
         if not self.fingerprint or (claim and self.call.target.proof):
-            self.fingerprint = self.call.target.fingerprint(claim, answer.get("model"))
+            self.fingerprint = storable(self.call.target.fingerprint(claim, answer.get("model")))
         if isinstance(theirs, str):
-            self.upstream_id = self.upstream_id or theirs
+            self.upstream_id = self.upstream_id or storable(theirs)
+        if self._typed and previous is not None and "previous_response_id" in answer:
+            answer["previous_response_id"] = previous
         answer |= {"id": self.call.id, "model": self.call.model, "system_fingerprint": self.fingerprint}
 
     def error(self, error: ApiError) -> bytes:
         """The last event of a stream that failed, in the manner of its call."""
         told = error.body()
-        return _event({"type": "error", **told["error"], **told}, "error") if self._typed else _event(told)
+        if not self._typed:
+            return _event(told)
+        typed = {**told["error"], **told, "type": "error", "sequence_number": self._number + 1}
+        return _event(typed, "error")
 
     def outcome(self, status: int, error: str | None) -> Outcome:
         began = self.assembly.first_token_at
         first_token_s = None if began is None else began - self.call.started
-        response = self.assembly.response()
-        return Outcome(status, response, self.fingerprint, first_token_s, error, self.upstream_id)
+        response = storable(self.assembly.response())
+        error = error or self.assembly.failure
+        said = None if error is None else _cleaned(error)
+        return Outcome(status, response, self.fingerprint, first_token_s, said, self.upstream_id)
 
 
 class _Relay(StreamingResponse):
@@ -141,6 +173,7 @@ class _Relay(StreamingResponse):
     def __init__(self, gateway: Gateway, stream: _Stream, first: bytes):
         self._recorder = gateway.recorder
         self._stream = stream
+        self._recording: asyncio.Task[bool] | None = None
         headers = {"cache-control": "no-cache"}
         super().__init__(self._relayed(first), media_type="text/event-stream", headers=headers)
         self.raw_headers += exchange_headers(stream.call, gateway.recorder.healthy)
@@ -149,9 +182,11 @@ class _Relay(StreamingResponse):
         try:
             await unless_gone(receive, self.stream_response(send))
         except ClientGoneError:
-            await self._record(CLIENT_GONE, "the client hung up in the middle of the answer")
+            await self._record(*self._unless_complete(CLIENT_GONE, "the client hung up in the middle of the answer"))
         except asyncio.CancelledError:
-            self._recorder.hand_over(self._stream.call, self._stream.outcome(STOPPED.status, STOPPED.error))
+            if self._recording is None:
+                status, failure = self._unless_complete(STOPPED.status, STOPPED.error)
+                self._recorder.hand_over(self._stream.call, self._stream.outcome(status, failure))
             raise
         finally:
             self._stream.response.close()
@@ -171,26 +206,41 @@ class _Relay(StreamingResponse):
             yield b": x-loopwise-recorded: false\n\n"
         yield last
 
+    def _unless_complete(self, status: int, failure: str | None) -> tuple[int, str | None]:
+        """How a stream that ended early is recorded: many clients close theirs when they have all of the answer."""
+        return (200, None) if self._stream.assembly.complete else (status, failure)
+
     async def _record(self, status: int, failure: str | None) -> bool:
-        return await self._recorder.record(self._stream.call, self._stream.outcome(status, failure))
+        """Whether it is recorded. Whoever comes second waits for the first: it is recorded once, also where the client
+        hangs up meanwhile."""
+        if self._recording is None:
+            outcome = self._stream.outcome(status, failure)
+            self._recording = asyncio.ensure_future(self._recorder.record(self._stream.call, outcome))
+        return await asyncio.shield(self._recording)
 
 
 def _chunk_of(data: bytes, call: Call, upstream: Upstream) -> JsonObject:
     try:
-        chunk = parsed(data)
+        chunk = heard_piece(data)
     except ValueError as error:
         raise broken(upstream, "sent a chunk that is not JSON") from error
     if not isinstance(chunk, dict):
         raise broken(upstream, "sent a chunk that is not in OpenAI's form")
     found = cast(JsonObject, chunk)
     if found.get("error") is not None or found.get("type") == "error":
-        found = cast(JsonObject, parsed(upstream.without_key(data)))
-        told = found.get("error", found)
+        found = cast(JsonObject, heard_piece(upstream.without_key(data)))
+        told = found.get("error") or found
         message = cast(JsonObject, told).get("message") if isinstance(told, dict) else told
-        raise ApiError(502, f"The model's server failed in the middle of its answer: {message}", code="upstream_broken")
+        sentence = _cleaned(f"The model's server failed in the middle of its answer: {message}")
+        raise ApiError(502, sentence, code="upstream_broken")
     if not call.endpoint.is_chunk(found):
         raise broken(upstream, "sent a chunk that is not in OpenAI's form")
     return found
+
+
+def _cleaned(text: str) -> str:
+    """What a server says, as any database can hold it."""
+    return storable(text).replace("\0", "\ufffd")
 
 
 def _event(value: JsonObject, kind: str = "") -> bytes:

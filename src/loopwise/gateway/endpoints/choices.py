@@ -23,14 +23,24 @@ def is_chunk(chunk: JsonObject) -> bool:
     )
 
 
+def asked_for(request: JsonObject) -> int:
+    """How many choices a request wants for each of its prompts."""
+    n: Any = request.get("n")
+    return n if type(n) is int and n > 0 else 1
+
+
 class ChoicesAssembly:
     """Joins the chunks as OpenAI's clients do: text by text, tool calls by their index, lists by extension.
 
     Chat puts a choice's pieces under ``delta``, which becomes its ``message``; completions put them into the choice.
+    It is complete when ``wanted`` choices are: servers send one after the other, too.
     """
 
-    def __init__(self, kind: str) -> None:
+    failure = None  # servers say it in an event of its own
+
+    def __init__(self, kind: str, wanted: int) -> None:
         self._kind = kind
+        self._wanted = wanted
         self._fields: JsonObject = {}
         self._choices: dict[int, JsonObject] = {}
         self.first_token_at: float | None = None
@@ -52,7 +62,8 @@ class ChoicesAssembly:
 
     @property
     def complete(self) -> bool:
-        return bool(self._choices) and all(choice["finish_reason"] for choice in self._choices.values())
+        ended = sum(bool(choice["finish_reason"]) for choice in self._choices.values())
+        return ended == len(self._choices) >= self._wanted
 
     def response(self) -> JsonObject:
         choices = [{"index": index, **choice} for index, choice in sorted(self._choices.items())]
@@ -91,8 +102,9 @@ def _merged_list(known: Any, added: list[Any]) -> list[Any]:
     merged: list[Any] = known if isinstance(known, list) else []  # pyright: ignore[reportUnknownVariableType]
     for item in added:
         place = _index(item)
-        same = [old for old in merged if place is not None and _index(old) == place]
-        if same:
+        if place is None:  # log-probabilities, a row for each token: without a look at those that are there
+            merged.append(item)
+        elif same := [old for old in merged if _index(old) == place]:
             _merge(same[0], item)
         else:
             merged.append(item)

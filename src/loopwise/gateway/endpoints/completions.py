@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, cast
 
-from loopwise.gateway.endpoints.choices import ChoicesAssembly, has_choices, is_chunk
+from loopwise.gateway.endpoints.choices import ChoicesAssembly, asked_for, has_choices, is_chunk
 from loopwise.gateway.endpoints.endpoint import Endpoint, whole
 from loopwise.gateway.errors import ApiError
 from loopwise.types import JsonObject
@@ -17,13 +16,19 @@ def _check(request: JsonObject) -> None:
         raise ApiError(400, "'prompt' must be a text, or a list of texts or of token ids.", "prompt")
 
 
+def _assembly(request: JsonObject) -> ChoicesAssembly:
+    prompt: Any = request["prompt"]
+    of_ids = not isinstance(prompt, list) or isinstance(prompt[0], int)
+    return ChoicesAssembly("text_completion", asked_for(request) * (1 if of_ids else len(cast(list[Any], prompt))))
+
+
 COMPLETIONS = Endpoint(
     name="completions",
     path="completions",
     check=_check,
     is_answer=has_choices,
     is_chunk=is_chunk,
-    assembly=partial(ChoicesAssembly, "text_completion"),
+    assembly=_assembly,
     embedded=True,
     recorded=whole,
 )

@@ -16,6 +16,11 @@ class Assembly(Protocol):
     first_token_at: float | None  # on the monotonic clock
 
     @property
+    def failure(self) -> str | None:
+        """What the server says went wrong, in an answer that is in OpenAI's form."""
+        ...
+
+    @property
     def complete(self) -> bool:
         """Nothing more is to come: what counts where a server leaves out its last event."""
         ...
@@ -30,15 +35,15 @@ class Assembly(Protocol):
 @dataclass(frozen=True)
 class Endpoint:
     """``check`` raises ApiError for a request that no server could answer; ``is_answer`` and ``is_chunk`` say whether
-    what a server sent has the shape that clients and the record rely on. ``assembly`` is None where nothing streams.
-    ``recorded`` is what is kept of a whole answer."""
+    what a server sent has the shape that clients and the record rely on. ``assembly`` makes one for a request, and is
+    None where nothing streams. ``recorded`` is what is kept of a whole answer."""
 
     name: Name
     path: str  # under /v1
     check: Callable[[JsonObject], None]
     is_answer: Callable[[JsonObject], bool]
     is_chunk: Callable[[JsonObject], bool]
-    assembly: Callable[[], Assembly] | None
+    assembly: Callable[[JsonObject], Assembly] | None
     embedded: bool  # whether the embedded engine answers it
     recorded: Callable[[JsonObject], JsonObject]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from typing import Any, cast
 
@@ -65,14 +64,20 @@ class ResponseAssembly:
 
     def _add_piece(self, kind: str, place: int, event: JsonObject) -> None:
         if kind in ("response.output_item.added", "response.output_item.done") and isinstance(event.get("item"), dict):
-            self._items[place] = copy.deepcopy(event["item"])
+            self._items[place] = event["item"]
             return
         item = self._items.setdefault(place, {})
         if kind == "response.content_part.added" and isinstance(event.get("part"), dict):
-            _part(item, event.get("content_index")).update(copy.deepcopy(event["part"]))
+            _part(item, event.get("content_index")).update(event["part"])
         elif kind in _PIECES and isinstance(event.get("delta"), str):
             target = _part(item, event["content_index"]) if "content_index" in event else item
             target[_PIECES[kind]] = str(target.get(_PIECES[kind]) or "") + event["delta"]
+
+    @property
+    def failure(self) -> str | None:
+        error: Any = self._response.get("error")
+        message: Any = cast(JsonObject, error).get("message") if isinstance(error, dict) else None
+        return message if isinstance(message, str) else None
 
     def response(self) -> JsonObject:
         if self.complete or not self._items:
@@ -90,13 +95,17 @@ def _part(item: JsonObject, place: Any) -> JsonObject:
     return parts[wanted]
 
 
+def _assembly(_: JsonObject) -> ResponseAssembly:
+    return ResponseAssembly()
+
+
 RESPONSES = Endpoint(
     name="responses",
     path="responses",
     check=_check,
     is_answer=_has_output,
     is_chunk=_is_event,
-    assembly=ResponseAssembly,
+    assembly=_assembly,
     embedded=False,
     recorded=whole,
 )
