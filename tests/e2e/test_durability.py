@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import aiohttp
 import httpx
@@ -90,7 +91,7 @@ def chat(text: str, **more: object) -> dict[str, object]:
 async def use(url: str, told: Told, run: int, kill_after: int, kill: Callable[[], None]) -> None:
     """Eight people at once, whole and streamed answers and a thumb on each, until the gateway is killed."""
 
-    async def one(person: int) -> None:
+    async def one(person: int) -> NoReturn:
         n = 0
         while True:
             n += 1
@@ -111,7 +112,10 @@ async def use(url: str, told: Told, run: int, kill_after: int, kill: Callable[[]
                 kill()
 
     async with aiohttp.ClientSession() as session:
-        await asyncio.gather(*(one(person) for person in range(8)), return_exceptions=True)
+        ends = await asyncio.gather(*(one(person) for person in range(8)), return_exceptions=True)
+    for end in ends:  # nobody stops for anything but the kill
+        if not isinstance(end, aiohttp.ClientError):
+            raise end
 
 
 def fill(folder: Path) -> Path:
