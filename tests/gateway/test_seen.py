@@ -69,9 +69,7 @@ def test_the_next_turn_of_a_conversation_is_seen_on_the_answer_before_it(gateway
     first = ask(gateway, user("hi"), user="u1")
     second = ask(gateway, user("hi"), answer("tiny@0 hears hi"), user("no, hello"), user="u1")
     ask(gateway, user("hi"), answer("a"), user("b"), answer("c"), user("d"), user="u1")
-    assert [told(row) for row in seen()] == [
-        ("follow_up", None, first, "implicit", "the conversation's next turn")
-    ]
+    assert [told(row) for row in seen()] == [("follow_up", None, first, "implicit", "the conversation's next turn")]
     third = ask(gateway, user("hi"), answer("tiny@0 hears hi"), user("no, hello"), answer("e"), user("f"), user="u1")
     assert told(seen()[1]) == ("follow_up", None, second, "implicit", "the conversation's next turn")
     assert seen()[1].metadata["by"] == third
