@@ -54,14 +54,6 @@ def test_text_that_a_database_cannot_hold_is_found_nowhere(store: Store):
         assert exchanges.latest_of_episodes(conn, ["p1\0", "p2"]) == {"p2": ("e65", 35.0)}
 
 
-def test_what_the_upstream_called_an_answer_is_known(store: Store):
-    with store.writing() as conn:
-        exchanges.add(conn, [replace(ROW, id="a", upstream_id="chatcmpl-7"), replace(ROW, id="b", model="other")])
-        assert exchanges.upstream_id(conn, "a") == ("loopwise", "chatcmpl-7")
-        assert exchanges.upstream_id(conn, "b") == ("other", None)
-        assert exchanges.upstream_id(conn, "c") is None
-
-
 @pytest.mark.parametrize(
     ("column", "index"), [("episode", "exchanges_episode"), ("conversation", "exchanges_conversation")]
 )

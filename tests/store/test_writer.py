@@ -220,17 +220,20 @@ async def test_too_many_bytes_are_too_much_however_few_rows_they_are_in(store: S
         assert exchanges.known(conn, ["e0", "e1", "e2"]) == {"e0", "e2"}
 
 
-async def test_what_is_stored_already_or_comes_twice_is_not_looked_at_again(store: Store):
+async def test_what_is_brought_in_twice_is_not_looked_at_again(store: Store):
     looked: list[str] = []
 
     def seen(_: Connection, new: Sequence[Exchange]) -> list[Feedback]:
         looked.extend(f"{one.id} {one.status}" for one in new)
         return []
 
+    def exchange_brought(name: str, status: int = 200) -> Exchange:
+        return replace(exchange(name), arm="external", status=status)
+
     writer = GroupWriter(store, seen)
-    await writer.write([exchange("a"), replace(exchange("a"), status=500), exchange("b")])
-    await writer.write([replace(exchange("b"), status=500), exchange("c")])
-    await writer.write([exchange("a")])
+    await writer.write([exchange_brought("a"), exchange_brought("a", 500), exchange_brought("b")])
+    await writer.write([exchange_brought("b", 500), exchange_brought("c")])
+    await writer.write([exchange_brought("a")])
     writer.close()
     assert looked == ["a 200", "b 200", "c 200"]
     with store.reading() as conn:

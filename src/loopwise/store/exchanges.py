@@ -64,12 +64,6 @@ def latest_of_episodes(conn: Connection, episodes: Collection[str]) -> dict[str,
     return _latest(conn, "episode", episodes)
 
 
-def upstream_id(conn: Connection, exchange_id: str) -> tuple[str, str | None] | None:
-    """The model that was asked for, and what its server calls the answer; None for an unknown exchange."""
-    row = conn.execute(select(exchanges.c.model, exchanges.c.upstream_id).where(exchanges.c.id == exchange_id)).first()
-    return (row.model, row.upstream_id) if row else None
-
-
 def up_to(conn: Connection, watermark: int) -> Iterator[tuple[int, Exchange]]:
     """(seq, exchange) for all with ``seq <= watermark``, in order, a few at a time."""
     query = select(exchanges).where(exchanges.c.seq <= watermark).order_by(exchanges.c.seq)

@@ -147,7 +147,9 @@ class GroupWriter:
         said = [row for unit in group for row in unit.rows if isinstance(row, Feedback)]
         try:
             with self._held.writing() as conn:
-                new = exchanges.new_among(conn, served)
+                # An id that is drawn here is new; one that was brought in may have been brought in before.
+                brought = any(row.arm == "external" for row in served)
+                new = exchanges.new_among(conn, served) if brought else served
                 if new:
                     seen = self._seen(conn, new) if self._seen else ()
                     exchanges.add(conn, new)
