@@ -127,7 +127,7 @@ def test_a_response_that_failed_is_passed_on_and_its_error_recorded(before: Serv
     assert (exchange.status, exchange.error) == (200, "the \U0001f600 GPU\ufffd is gone \ufffd")
 
 
-def test_the_clients_name_of_the_earlier_answer_is_put_back(gateway: str, remote_gateway: str):
+def test_the_clients_name_of_the_earlier_answer_is_put_back(remote_gateway: str):
     first = ask(remote_gateway, "responses").headers["x-loopwise-exchange"]
     events = told(ask(remote_gateway, "responses", previous_response_id=first).content)
     named = {each["response"]["previous_response_id"] for each in events if "response" in each}

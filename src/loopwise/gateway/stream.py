@@ -64,9 +64,12 @@ class _Stream:
         """
         upstream = self.call.target.upstream
         batches = events(self.response.content.iter_any())
+        loop = asyncio.get_running_loop()
         with failures(upstream):
             try:
-                while batch := await self._next(batches):
+                began = loop.time()
+                async for found in batches:
+                    batch = found or await self._awaited(batches, began + upstream.first_token_s)
                     passed_on, failure = self._taken(batch, upstream)
                     if passed_on:
                         yield passed_on
@@ -74,6 +77,7 @@ class _Stream:
                         raise failure
                     if self.last:
                         break
+                    began = loop.time()
             except ValueError as error:
                 raise broken(upstream, f"sent {error}") from error
         if not self.fingerprint:
@@ -83,23 +87,22 @@ class _Stream:
             raise broken(upstream, "stopped in the middle of its answer")
         self.last = self.last or b"data: [DONE]\n\n"
 
-    async def _next(self, batches: AsyncIterator[list[Event]]) -> list[Event]:
-        """Nothing at the stream's end. Raises SocketTimeoutError where what keeps the connection alive are comments."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self.call.target.upstream.first_token_s
-        batch = await anext(batches, None)  # aiohttp's own limit bounds silence, at less than a timer for each batch
-        if batch or batch is None:
-            return batch or []
+    async def _awaited(self, batches: AsyncIterator[list[Event]], due: float) -> list[Event]:
+        """The next events, where what came last held none; nothing at the stream's end.
+
+        aiohttp's own limit bounds silence, without a timer for each piece; this one bounds what comments keep alive.
+        Raises SocketTimeoutError."""
         patience = asyncio.timeout_at(due)
         try:
             async with patience:
-                while not batch and batch is not None:
-                    batch = await anext(batches, None)
+                async for batch in batches:
+                    if batch:
+                        return batch
         except TimeoutError as error:
             if not patience.expired():  # another limit, which says so
                 raise
             raise aiohttp.SocketTimeoutError from error
-        return batch or []
+        return []
 
     def _taken(self, batch: list[Event], upstream: Upstream) -> tuple[bytes, ApiError | None]:
         """What is passed on of ``batch``, and what is wrong with the event after that."""
@@ -126,7 +129,7 @@ class _Stream:
         whole: JsonObject | None = chunk.get("response") if self._typed else chunk
         if whole is not None:
             self._rename(whole)
-        if type(number := chunk.get("sequence_number")) is int:
+        if self._typed and type(number := chunk.get("sequence_number")) is int:
             self._number = number
         piece = _event(chunk, event.kind)
         self.assembly.add(chunk)
@@ -136,12 +139,11 @@ class _Stream:
         """Puts our id, model and fingerprint into ``answer``, which may be a chunk of it, and what the client calls the
         earlier answer."""
         claim, theirs = answer.get("system_fingerprint"), answer.get("id")
-        previous = self.call.request.get("previous_response_id")
         if not self.fingerprint or (claim and self.call.target.proof):
             self.fingerprint = storable(self.call.target.fingerprint(claim, answer.get("model")))
         if isinstance(theirs, str):
             self.upstream_id = self.upstream_id or storable(theirs)
-        if self._typed and previous is not None and "previous_response_id" in answer:
+        if "previous_response_id" in answer and (previous := self.call.request.get("previous_response_id")) is not None:
             answer["previous_response_id"] = previous
         answer |= {"id": self.call.id, "model": self.call.model, "system_fingerprint": self.fingerprint}
 
