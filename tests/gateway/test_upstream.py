@@ -258,3 +258,16 @@ def test_an_id_that_was_brought_in_cannot_steer_a_call_to_our_server(behind: Ser
         assert httpx.post(f"{url}/v1/exchanges", json={**row, "response": answer}).status_code == 200
         assert httpx.get(f"{url}/v1/responses/theirs").status_code == 404
     assert moody.asked == []
+
+
+def test_words_that_no_database_can_hold_are_mended_in_the_record(behind: Serve, moody: Moody, recorded: Recorded):
+    half = b'{"choices": [{"index": 0, "message": {"content": "a \\ud83d b"}, "finish_reason": "stop"}]}'
+    refusal_with_nul = b'{"error": {"message": "no \\u0000 room"}}'
+    moody.answers = [Response(half, media_type="application/json"), Response(refusal_with_nul, 400)]
+    with behind() as url:
+        assert ask(url).headers["x-loopwise-recorded"] == "true"
+        assert ask(url).headers["x-loopwise-recorded"] == "true"
+    first, second = recorded()
+    assert first.response is not None
+    assert first.response["choices"][0]["message"]["content"] == "a \ufffd b"
+    assert second.error == "The model's server refused with status 400: no \ufffd room"

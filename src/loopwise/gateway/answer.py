@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +17,7 @@ from loopwise.gateway.call import Call, Routes, parse_call
 from loopwise.gateway.endpoints import EMBEDDINGS, Endpoint
 from loopwise.gateway.errors import CLIENT_GONE, ApiError, error_response
 from loopwise.gateway.hangup import ClientGoneError, unless_gone
-from loopwise.gateway.jsontext import parsed, written
+from loopwise.gateway.jsontext import heard, written
 from loopwise.gateway.record import STOPPED, Outcome, exchange_headers
 from loopwise.gateway.state import Gateway, gateway_of
 from loopwise.gateway.stream import open_stream
@@ -83,13 +83,15 @@ async def _whole(gateway: Gateway, call: Call) -> tuple[Response, Outcome]:
         answer["id"] = call.id
     if "previous_response_id" in answer:
         answer["previous_response_id"] = call.request.get("previous_response_id")
-    outcome = Outcome(200, call.endpoint.recorded(answer), fingerprint, upstream_id=upstream_id)
+    failure: Any = answer.get("error")  # of a response whose making failed
+    error = str(cast(JsonObject, failure).get("message")) if isinstance(failure, dict) else None
+    outcome = Outcome(200, call.endpoint.recorded(answer), fingerprint, error=error, upstream_id=upstream_id)
     return Response(written(answer), media_type="application/json"), outcome
 
 
 def _answer_of(content: bytes, call: Call, upstream: Upstream) -> JsonObject:
     try:
-        answer = parsed(content)
+        answer = heard(content)
     except ValueError as error:
         raise broken(upstream, "answered with something that is not JSON") from error
     if isinstance(answer, dict) and call.endpoint.is_answer(cast(JsonObject, answer)):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from loopwise.errors import StoreError, UnstorableError
 from loopwise.gateway.call import Call
 from loopwise.gateway.errors import ApiError
+from loopwise.gateway.jsontext import storable
 from loopwise.gateway.observer import Observer
 from loopwise.gateway.seen import conversation
 from loopwise.store import Store, exchanges
@@ -42,6 +43,8 @@ STOPPED = Outcome(503, error="the gateway was stopped before the answer ended")
 def exchange_of(call: Call, outcome: Outcome, secret: bytes) -> Exchange:
     """The record of a call, without its text where ``store`` was false."""
     request, response, error = call.request, outcome.response, outcome.error
+    if error is not None:  # a server's words, which no database may be able to hold
+        error = storable(error).replace("\0", "\ufffd")
     if not call.store:
         request = textless_request(request)
         response = textless_response(response) if response is not None else None

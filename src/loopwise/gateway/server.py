@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import resource
 import socket
@@ -28,8 +29,17 @@ def serve(app: Starlette, settings: GatewaySettings, keys: bool) -> None:
 
     Raises SettingsError for a host that is not loopback while there is none, ExternalError when the port cannot be had.
     """
+    _collect_less()
     with bound(settings.host, settings.port, keys) as listener:
         uvicorn.Server(server_config(app, patience_for(settings))).run(sockets=[listener])
+
+
+def _collect_less() -> None:
+    """Lets the garbage collector run less often, and never over what start-up made. A request leaves hardly any cycles
+    behind; at the defaults a tenth of the processor's time, and the longest pauses, went into looking for them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def server_config(app: Starlette, patience: Patience) -> uvicorn.Config:
