@@ -58,7 +58,7 @@ class BroughtExchange(BaseModel):
 
 async def bring(request: Request) -> JSONResponse:
     """One object or a list, taken whole or not at all: ``{ids, known}``, where ``known`` are those of the ids that were
-    stored before and are left as they were."""
+    stored before and are left as they were. What new ones show of use is kept as if they had been served here."""
     gateway = gateway_of(request)
     body = await read_json(request, gateway.settings.body_mb)
     key = gateway.pseudonym_key

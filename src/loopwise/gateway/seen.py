@@ -18,11 +18,10 @@ from sqlalchemy import Connection
 
 from loopwise.gateway.call import Call
 from loopwise.gateway.endpoints.endpoint import objects
+from loopwise.gateway.errors import CLIENT_GONE
 from loopwise.gateway.jsontext import canonical
 from loopwise.store import exchanges
 from loopwise.types import Exchange, Feedback, FeedbackKind, JsonObject
-
-CLIENT_GONE = 499  # nginx's number for a client that hung up
 
 
 def conversation(call: Call, secret: bytes) -> int | None:

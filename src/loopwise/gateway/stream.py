@@ -12,11 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from loopwise.gateway.call import Call
 from loopwise.gateway.endpoints import RESPONSES, Assembly
-from loopwise.gateway.errors import ApiError
+from loopwise.gateway.errors import CLIENT_GONE, ApiError
 from loopwise.gateway.hangup import ClientGoneError, unless_gone
 from loopwise.gateway.jsontext import heard_piece, storable, written
 from loopwise.gateway.record import STOPPED, Outcome, exchange_headers
-from loopwise.gateway.seen import CLIENT_GONE
 from loopwise.gateway.sse import DONE, Event, events
 from loopwise.gateway.state import Gateway
 from loopwise.gateway.upstream import Question, Upstream, ask, broken, failures
