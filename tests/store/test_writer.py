@@ -264,3 +264,19 @@ async def test_a_group_is_one_transaction_that_wakes_its_waiters_together(store:
         _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         wakes += 1
     assert wakes <= 2  # the first may have gone into a group before the others came
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_an_error_of_our_own_ends_the_writer_and_everybody_who_waits_is_told(store: Store):
+    def seen(_: Connection, __: Sequence[Exchange]) -> list[Feedback]:
+        raise ZeroDivisionError
+
+    writer = GroupWriter(store, seen)
+    with pytest.raises(StoreError, match="The writer broke: see the log"):
+        await writer.write([exchange("a")])
+    await asyncio.to_thread(writer.close)
+    assert not writer.alive
+    with pytest.raises(StoreError, match="The writer has ended"):
+        await writer.write([row("f1")])
+    with store.reading() as conn:
+        assert exchanges.known(conn, ["a"]) == set()

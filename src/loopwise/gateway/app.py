@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from loopwise.config import GatewaySettings
 from loopwise.gateway.access import Access
@@ -85,7 +85,14 @@ def create_app(
         for observer in observers:
             await asyncio.to_thread(observer.close)
 
-    routes = [  # looked through in this order: what is asked most stands first
+    access = Middleware(Access, keyring=keyring, limits=limits, origins=settings.origins)
+    routes = _routes(store, metrics)
+    return Starlette(routes=routes, lifespan=lifespan, middleware=[access], exception_handlers=HANDLERS)
+
+
+def _routes(store: Store, metrics: Metrics) -> list[BaseRoute]:
+    """Looked through in this order: what is asked most stands first."""
+    return [
         Route("/v1/feedback", feedback, methods=["POST"]),
         *(Route(f"/v1/{endpoint.path}", answering(endpoint), methods=["POST"]) for endpoint in ENDPOINTS),
         *(Route(path, stored_answer, methods=methods) for path, methods in STORED),
@@ -99,5 +106,3 @@ def create_app(
         Route("/openapi.json", openapi),
         *page_routes(store),
     ]
-    access = Middleware(Access, keyring=keyring, limits=limits, origins=settings.origins)
-    return Starlette(routes=routes, lifespan=lifespan, middleware=[access], exception_handlers=HANDLERS)

@@ -106,14 +106,16 @@ class HeldConnection:
     @contextmanager
     def writing(self) -> Generator[Connection]:
         """As ``Store.writing``."""
+        committed = False
         try:
             with self._store.classified():
                 conn, transaction = self._begin()
                 with transaction:
                     yield conn
-        except BaseException:
-            self.close()
-            raise
+            committed = True
+        finally:
+            if not committed:
+                self.close()
 
     def _begin(self) -> tuple[Connection, Transaction]:
         if self._conn is not None:

@@ -121,11 +121,13 @@ class GroupWriter:
     def _run(self) -> None:
         while True:
             group, last = self._next_group()
+            settled = False
             try:
                 self._commit(group)
-            except BaseException as error:
-                self._settle(group, StoreError(f"The writer broke ({error!r}): see the log, and restart the gateway."))
-                raise
+                settled = True
+            finally:
+                if not settled:  # an error of our own, which ends the thread with a trace in the log
+                    self._settle(group, StoreError("The writer broke: see the log, and restart the gateway."))
             if last:
                 self._held.close()
                 return
