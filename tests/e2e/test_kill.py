@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from loopwise.cli.project import opened
 from loopwise.loop import STAGES
 from loopwise.store import attempts, exchanges, feedback, journal
@@ -18,6 +20,7 @@ from .conftest import loopwise, make_project, small_toml
 
 _LONG = ("practise", "train")  # these are killed half way, too
 _KILLS = [(stage, when) for stage in STAGES for when in (("during", "after") if stage in _LONG else ("after",))]
+_FEW = [("practise", "during"), ("train", "during")]
 
 
 def _kill(directory: Path, stage: str, when: str) -> None:
@@ -49,12 +52,15 @@ def _say(directory: Path) -> None:
         feedback.add(conn, [Feedback("fb_1", 2.0, "correction", "arbez", "ex_1", user="u1")])
 
 
-def test_a_turn_killed_in_each_stage_ends_with_the_same_dataset_and_weights(tmp_path: Path):
+@pytest.mark.parametrize("kills", [_FEW, pytest.param(_KILLS, marks=pytest.mark.slow)], ids=["few", "each"])
+def test_a_turn_killed_in_any_stage_ends_with_the_same_dataset_and_weights(
+    tmp_path: Path, kills: list[tuple[str, str]]
+):
     whole = make_project(tmp_path / "whole", small_toml())
     _say(whole)
     killed = shutil.copytree(whole, tmp_path / "killed")
     assert _turn(whole)["turn"] == 1
-    for stage, when in _KILLS:
+    for stage, when in kills:
         if stage not in _done(killed):
             _kill(killed, stage, when)
             assert stage not in _done(killed)
