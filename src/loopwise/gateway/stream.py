@@ -158,9 +158,8 @@ class _Stream:
         began = self.assembly.first_token_at
         first_token_s = None if began is None else began - self.call.started
         response = storable(self.assembly.response())
-        error = error or self.assembly.failure
-        said = None if error is None else _cleaned(error)
-        return Outcome(status, response, self.fingerprint, first_token_s, said, self.upstream_id)
+        failure = error or self.assembly.failure
+        return Outcome(status, response, self.fingerprint, first_token_s, failure, self.upstream_id)
 
 
 class _Relay(StreamingResponse):
@@ -232,16 +231,11 @@ def _chunk_of(data: bytes, call: Call, upstream: Upstream) -> JsonObject:
         found = cast(JsonObject, heard_piece(upstream.without_key(data)))
         told = found.get("error") or found
         message = cast(JsonObject, told).get("message") if isinstance(told, dict) else told
-        sentence = _cleaned(f"The model's server failed in the middle of its answer: {message}")
-        raise ApiError(502, sentence, code="upstream_broken")
+        sentence = f"The model's server failed in the middle of its answer: {message}"
+        raise ApiError(502, storable(sentence), code="upstream_broken")
     if not call.endpoint.is_chunk(found):
         raise broken(upstream, "sent a chunk that is not in OpenAI's form")
     return found
-
-
-def _cleaned(text: str) -> str:
-    """What a server says, as any database can hold it."""
-    return storable(text).replace("\0", "\ufffd")
 
 
 def _event(value: JsonObject, kind: str = "") -> bytes:
