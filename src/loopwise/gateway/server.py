@@ -36,7 +36,7 @@ def serve(app: Starlette, settings: GatewaySettings, keys: bool) -> None:
 
 def _collect_less() -> None:
     """Lets the garbage collector run less often, and never over what start-up made. A request leaves hardly any cycles
-    behind; at the defaults a tenth of the processor's time, and the longest pauses, went into looking for them."""
+    behind; at the defaults some of the processor's time, and the longest pauses, went into looking for them."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
