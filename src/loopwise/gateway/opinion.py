@@ -32,8 +32,8 @@ _LONGEST_QUOTE = 200  # characters
 
 
 def _dated(value: Any) -> Any:
-    """A text of digits alone would pass for seconds."""
-    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[T ]", value, re.ASCII | re.IGNORECASE):
+    """pydantic would read seconds, or milliseconds, into a number that is out of bounds and into a text of digits."""
+    if not (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[T ]", value, re.ASCII | re.IGNORECASE)):
         raise ValueError("no date and time as in 2026-01-31T12:00:00Z")
     return value
 
@@ -224,6 +224,8 @@ def seconds(at: float | datetime) -> float:
 
 def told(error: ErrorDetails) -> str:
     """What pydantic found wrong, in words."""
+    if "at" in error["loc"]:  # it says what is wrong with the one form of the two that it tried first
+        return "Input should be seconds since 1970, or a date and time with its zone as in 2026-01-31T12:00:00Z"
     return "it holds the character NUL" if error["type"] == "string_pattern_mismatch" else error["msg"]
 
 
