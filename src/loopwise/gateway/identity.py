@@ -6,31 +6,36 @@ import hashlib
 import hmac
 import os
 import time
-from functools import cache
+from functools import cache, lru_cache
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
-_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]  # two digits at once: every row needs an id
+_DIGIT_OF_BYTE = 8 * _CROCKFORD.encode()  # each digit for eight of the 256 bytes
 
-_AHEAD = 4_000  # numbers drawn at a time
-_drawn: list[int] = []
+_AHEAD = 4_000  # ids whose random part is drawn at a time
+_DIGITS = 16  # of a random part
+_drawn: list[str] = []
 os.register_at_fork(after_in_child=_drawn.clear)  # two processes must not draw the same
 
 
 def new_id(prefix: str) -> str:
     """``prefix_`` and 26 characters: a ULID in lower case (48 bits of milliseconds, 80 random bits)."""
-    number = int(time.time() * 1000) << 80 | _random_80()
-    return f"{prefix}_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+    return f"{prefix}_{_moment(int(time.time() * 1000))}{_random()}"
 
 
-def _random_80() -> int:
+@lru_cache(maxsize=1)  # many rows arrive within a millisecond
+def _moment(at_ms: int) -> str:
+    return "".join([_CROCKFORD[at_ms >> shift & 31] for shift in range(45, -1, -5)])
+
+
+def _random() -> str:
     """80 random bits, drawn ahead: asking the system lets go of the interpreter, and a thread that writes to the disk
     keeps it for longer than ten ids may cost."""
     try:
         return _drawn.pop()
     except IndexError:
-        fresh = os.urandom(10 * _AHEAD)
-        _drawn.extend(int.from_bytes(fresh[at : at + 10], "big") for at in range(10, len(fresh), 10))
-        return int.from_bytes(fresh[:10], "big")
+        fresh = os.urandom(_AHEAD * _DIGITS).translate(_DIGIT_OF_BYTE).decode()
+        _drawn.extend(fresh[at : at + _DIGITS] for at in range(_DIGITS, len(fresh), _DIGITS))
+        return fresh[:_DIGITS]
 
 
 def pseudonym(user: str, key: bytes | None) -> str:
