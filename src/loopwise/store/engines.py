@@ -31,6 +31,9 @@ _WITH_TEXT = ("exchanges", "feedback", "attempts")
 _READERS_MAY_TAKE_MS = 50  # the log is emptied under the write lock
 _WRITE_LOCK = int.from_bytes(b"loopwise")  # the advisory lock's number, in each database for itself
 _CONNECT_TIMEOUT_S = 10
+# SQLite's own numbers (4 MB of log, 2 MB of cache) have a busy writer copy and reread the same pages again and again.
+_LOG_PAGES = 4_000  # of 4 kB, after which a commit copies the log into the file
+_CACHE_KB = 16_000
 _EXAMPLES = "sqlite:///loopwise.db or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
 _DEAD_AFTER_S = 30  # a client whose machine is gone must not hold the write lock for hours
 
@@ -134,6 +137,8 @@ def _configure_sqlite(
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        f"wal_autocheckpoint={_LOG_PAGES}",
+        f"cache_size={-_CACHE_KB}",  # below zero it is in kB
         "secure_delete=ON",  # text that expires leaves the file; FAST would leave copies where pages were merged
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -81,7 +81,6 @@ feedback = Table(
     Column("metadata", JSON, nullable=False),
     Column("expired", Boolean, nullable=False, server_default=false()),
     Index("feedback_exchange", "exchange_id"),
-    Index("feedback_user", "user"),
     _partial("feedback_episode", "episode_id", where="episode_id IS NOT NULL"),
     _partial("feedback_unexpired", "at", where="NOT expired"),
 )

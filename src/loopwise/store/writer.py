@@ -23,7 +23,7 @@ from loopwise.store import exchanges, feedback
 from loopwise.store.database import HeldConnection, Store
 from loopwise.types import Exchange, Feedback
 
-_GROUP = 1_000  # rows after which a commit takes no further unit
+_GROUP = 4_000  # rows after which a commit takes no further unit
 
 Rows = Sequence[Exchange] | Sequence[Feedback]
 Seen = Callable[[Connection, Sequence[Exchange]], Sequence[Feedback]]
