@@ -163,6 +163,19 @@ def test_an_answer_that_takes_too_long_in_all_is_a_504(behind: Serve, moody: Moo
     assert "within 0.5 s" in answer.json()["error"]["message"]
 
 
+def test_the_time_for_an_answer_holds_all_tries(behind: Serve, moody: Moody):
+    slow = StreamingResponse(slow_events([0.2] * 6), media_type="application/json")
+    moody.answers = [refusal(429, **{"retry-after": "1"}), slow]
+    with behind(total_s=1.5) as url:
+        answer = ask(url)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "upstream_timeout")
+    assert len(moody.asked) == 2
+    moody.asked, moody.answers = [], [refusal(429, **{"retry-after": "3"})]
+    with behind(total_s=2.0) as url:
+        assert ask(url).status_code == 429
+    assert len(moody.asked) == 1
+
+
 def test_a_whole_answer_where_a_stream_was_asked_for_is_said(behind: Serve, recorded: Recorded):
     with behind() as url:
         answer = ask(url, stream=True)

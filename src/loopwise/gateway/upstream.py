@@ -3,7 +3,7 @@
 A request is repeated only where the server cannot have begun it: when no connection came about, when it refused with
 429, or with 503 and a ``Retry-After`` (without one, a 503 may be a proxy's word for a connection that broke on the
 way). Between tries it waits as long as the server says, or a random time up to a bound that doubles ("full jitter",
-Brooker 2015). ``total_s`` bounds each try.
+Brooker 2015). ``total_s`` bounds all tries together.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,14 +59,10 @@ class Upstream:
         answers, whose text may hold what some servers take for a key, such as EMPTY."""
         return content.replace(self.api_key.encode(), b"[the server's key]") if self.api_key else content
 
-    @cached_property
-    def timeout(self) -> aiohttp.ClientTimeout:
-        """Of a whole answer, which may be silent for as long as it takes in all."""
-        return aiohttp.ClientTimeout(total=self.total_s, connect=self.connect_s)
-
-    @cached_property
-    def stream_timeout(self) -> aiohttp.ClientTimeout:
-        return aiohttp.ClientTimeout(total=self.total_s, connect=self.connect_s, sock_read=self.first_token_s)
+    def timeout(self, streams: bool, left_s: float) -> aiohttp.ClientTimeout:
+        """Of an answer for which ``left_s`` is left. A whole one may be silent for as long as it takes in all."""
+        silent_s = self.first_token_s if streams else None
+        return aiohttp.ClientTimeout(total=left_s, connect=self.connect_s, sock_read=silent_s)
 
 
 @dataclass(frozen=True)
@@ -91,30 +88,32 @@ async def ask(session: aiohttp.ClientSession, upstream: Upstream, question: Ques
 
     Raises ApiError: 502 or 504 where the server cannot be used, its own status and words where it refuses.
     """
-    tries = 0
+    tries, until_s = 0, time.monotonic() + upstream.total_s
     while True:
         try:
             with failures(upstream):
-                response = await _sent(session, upstream, question)
+                response = await _sent(session, upstream, question, until_s - time.monotonic())
                 if 200 <= response.status < 300:
                     return response
                 async with response:
                     raise _refusal(upstream, response, await read_whole(upstream, response))
         except ApiError as error:
             pause_s = _pause_s(error, tries) if tries < upstream.retries else None
-            if pause_s is None:
+            if pause_s is None or time.monotonic() + pause_s >= until_s:
                 raise
         tries += 1
         await asyncio.sleep(pause_s)
 
 
-async def _sent(session: aiohttp.ClientSession, upstream: Upstream, question: Question) -> aiohttp.ClientResponse:
+async def _sent(
+    session: aiohttp.ClientSession, upstream: Upstream, question: Question, left_s: float
+) -> aiohttp.ClientResponse:
     return await session.request(
         question.method,
         endpoint(upstream.url, question.path),
         data=question.body,
         headers={**_OUR_HEADERS, **question.headers, **upstream.headers},
-        timeout=upstream.stream_timeout if question.streams else upstream.timeout,
+        timeout=upstream.timeout(question.streams, left_s),
         allow_redirects=False,  # addresses come from the settings alone
     )
 
