@@ -93,7 +93,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 schema = schemathesis.openapi.from_dict(document())
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 SHORT = settings(max_examples=8, derandomize=True, deadline=None, suppress_health_check=QUIET, database=None)
-# The same examples in each run, so that a change is judged by what it changes: CONTRIBUTING says how to look for others.
+# The same examples in each run, so that a change is judged by itself: CONTRIBUTING says how to look for others.
 LONG = settings(
     max_examples=400,
     derandomize="SCHEMATHESIS_SEARCH" not in os.environ,
