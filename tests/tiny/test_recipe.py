@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from loopwise.engine.embedded.weights import fingerprint
@@ -51,8 +52,21 @@ def test_the_shipped_model_is_mediocre_on_held_out_questions_and_could_do_better
             assert greedy[family.name] >= 0.5
 
 
+def distance(one: Path, other: Path) -> float:
+    """The norm of the difference of all weights, relative to the norm of ``other``'s."""
+    made, shipped = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
+    assert made.keys() == shipped.keys()
+    squares = [((made[name] - shipped[name]) ** 2).sum().item() for name in shipped]
+    return (sum(squares) / sum((tensor**2).sum().item() for tensor in shipped.values())) ** 0.5
+
+
 @pytest.mark.slow
 def test_the_recipe_gives_the_shipped_model_again(tmp_path: Path) -> None:
+    """Another processor rounds differently, and 2,000 steps make 0.26 of that (measured); another seed is 1.38 away."""
     for _ in make(tmp_path, Settings()):
         pass
-    assert fingerprint(tmp_path) == SHIPPED
+    assert distance(tmp_path, MODEL) < 0.6
+    greedy = SamplingParams(temperature=0.0, max_tokens=24)
+    again, shipped = held_out_scores(tmp_path, 200, greedy), held_out_scores(MODEL, 200, greedy)
+    for family in FAMILIES:
+        assert again[family.name] == pytest.approx(shipped[family.name], abs=0.15)
