@@ -22,6 +22,7 @@ SERVED = "loopwise"  # the model name that always means the champion
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(ge=0.0, le=0.9)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Field(gt=0.0, le=86_400.0)]
 Days = Annotated[float, Field(gt=0.0)]
 
@@ -124,11 +125,40 @@ class PracticeSettings(_Section):
     max_tokens: Annotated[int, Field(ge=1)] = 32
 
 
+class SignalSettings(_Section):
+    """``episode``: what is said of an episode falls on its last exchange or on all. ``other_prompt`` is what is left of
+    the confidence in what was said under wholly other instructions and tools than today's."""
+
+    episode: Literal["last", "all"] = "last"
+    other_prompt: Fraction = 0.5
+
+
+class CurateSettings(_Section):
+    """``per_…`` are the most examples of one prompt, person, group of alike accounts and ``window_hours``.
+    ``near_duplicate`` is the Jaccard similarity from which two texts are one; ``segment_share`` the most of people's
+    examples that one segment may be. ``names`` also takes out people's names, which needs the extra ``pii``."""
+
+    per_prompt: Annotated[int, Field(ge=1)] = 2
+    per_person: Annotated[int, Field(ge=1)] = 200
+    per_group: Annotated[int, Field(ge=1)] = 400
+    per_window: Annotated[int, Field(ge=1)] = 5_000
+    window_hours: Annotated[float, Field(gt=0.0)] = 24.0
+    max_characters: Annotated[int, Field(ge=1)] = 20_000
+    near_duplicate: Annotated[float, Field(gt=0.5, le=1.0)] = 0.85
+    segment_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    redact: bool = True
+    names: bool = False
+
+
 class TrainSettings(_Section):
-    """``examples`` is the number of examples that one turn's training sees, repeats counted. ``threads`` None leaves
+    """``method`` "auto" chooses by what the dataset holds; ``weights``: all of them, low-rank adapters, or adapters for
+    a folder of your own ("auto"). ``examples`` is the number of examples that one turn's training sees, repeats
+    counted. ``kl_limit`` bounds the mean KL divergence to the parent, in nats per answer token. ``threads`` None leaves
     PyTorch's own number."""
 
-    method: Literal["auto", "sft"] = "auto"
+    method: Literal["auto", "sft", "dpo", "kto"] = "auto"
+    weights: Literal["auto", "full", "lora"] = "auto"
+    kl_limit: Annotated[float, Field(gt=0.0)] | None = None
     base: str | None = None  # the Hugging Face folder that is trained; default: the embedded model's
     examples: Annotated[int, Field(ge=1)] = 32_000
     learning_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 2e-3
@@ -175,6 +205,8 @@ class Settings(_Section):
     gateway: GatewaySettings = GatewaySettings()
     store: StoreSettings = StoreSettings()
     practice: PracticeSettings = PracticeSettings()
+    signals: SignalSettings = SignalSettings()
+    curate: CurateSettings = CurateSettings()
     train: TrainSettings = TrainSettings()
     suites: dict[str, SuiteSettings] = {}
     anchors: AnchorSettings = AnchorSettings()

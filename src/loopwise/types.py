@@ -16,6 +16,7 @@ FeedbackKind = Literal[
 ]  # fmt: skip
 Endpoint = Literal["chat.completions", "completions", "responses", "embeddings"]
 FeedbackSource = Literal["human", "implicit", "judge", "verifier"]
+ExampleKind = Literal["practice", "demonstration", "approved", "refused", "pair", "anchor"]
 SuiteRole = Literal["target", "anchor", "probe", "final"]
 CheckResult = Literal["passed", "failed", "not proved"]
 ReleaseState = Literal["candidate", "shadow", "canary", "champion", "retired", "rejected", "rolled_back"]
@@ -90,16 +91,23 @@ class Feedback:
 
 @dataclass(frozen=True)
 class Signal:
-    """What one feedback is taken to mean. ``text`` is the better answer, where the feedback gives one."""
+    """What one feedback is taken to mean. ``text`` is the better answer, where the feedback gives one, and ``worse`` the
+    one that it was preferred to; None: the answer that was given."""
 
     feedback_id: str
     exchange_id: str
     strength: float  # [-1, 1]
     confidence: float  # [0, 1]
     reason: str
+    kind: FeedbackKind
+    source: FeedbackSource
+    at: float  # seconds since the epoch
     choice: int = 0
     user: str | None = None
     text: str | None = None
+    worse: str | None = None
+    instead: str | None = None  # id of the exchange that was asked for instead of this one
+    weight: float = 1.0  # how many like it it stands for, where those who speak are not those who use
 
 
 @dataclass(frozen=True)
@@ -159,11 +167,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class Example:
-    """One training record with its provenance."""
+    """One training record with its provenance.
+
+    ``kind`` says what it teaches: ``practice`` (a path that a verifier paid), ``demonstration`` (somebody's right
+    answer), ``approved`` (an answer that was marked good), ``refused`` (one that was marked bad, never to be imitated),
+    ``pair`` (``completion`` is better than ``rejected``), ``anchor``.
+    """
 
     messages: tuple[Message, ...]  # the prompt
     completion: str
-    kind: Literal["practice", "demonstration", "approved", "anchor"]
+    kind: ExampleKind
     source: str
     provenance: tuple[str, ...]  # ids of exchanges, feedback, attempts or anchors
     weight: float = 1.0
@@ -171,6 +184,10 @@ class Example:
     user: str | None = None
     segment: str = ""
     order: int = 0  # position in the store's history; curation keeps the earliest of equals
+    at: float = 0.0  # when it was said, in seconds since the epoch; 0 where nobody said it
+    rejected: str | None = None  # of a pair
+    tool_calls: tuple[JsonObject, ...] = ()  # the completion's, as in OpenAI's assistant message
+    tools: tuple[JsonObject, ...] = ()  # what the model was told it could call, as in OpenAI's request
 
 
 @dataclass(frozen=True)

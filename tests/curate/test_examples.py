@@ -64,8 +64,8 @@ EXCHANGE = Exchange(
     status=200,
     latency_s=0.1,
 )
-UP = Signal("f1", "ex1", 1.0, 0.7, "", user="u")
-FIX = Signal("f2", "ex1", -1.0, 0.9, "", user="v", text="right")
+UP = Signal("f1", "ex1", 1.0, 0.7, "", "thumbs", "human", 0.0, user="u")
+FIX = Signal("f2", "ex1", -1.0, 0.9, "", "correction", "human", 0.0, user="v", text="right")
 
 
 def test_a_correction_becomes_a_demonstration_of_the_right_answer():

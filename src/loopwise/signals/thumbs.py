@@ -17,6 +17,9 @@ def read(feedback: Feedback, exchange: Exchange) -> Signal:
         strength=1.0 if feedback.value > 0 else -1.0,
         confidence=CONFIDENCE[feedback.source],
         reason=f"thumbs {'up' if feedback.value > 0 else 'down'} from a source of kind {feedback.source}",
+        kind=feedback.kind,
+        source=feedback.source,
+        at=feedback.at,
         choice=feedback.choice,
         user=feedback.user,
     )
