@@ -91,8 +91,8 @@ class Feedback:
 
 @dataclass(frozen=True)
 class Signal:
-    """What one feedback is taken to mean. ``text`` is the better answer, where the feedback gives one, and ``worse`` the
-    one that it was preferred to; None: the answer that was given."""
+    """What one feedback is taken to mean. ``text`` is the better answer, where the feedback gives one; ``worse`` is the
+    one that it was preferred to, None for the answer that was given."""
 
     feedback_id: str
     exchange_id: str
