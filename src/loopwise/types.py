@@ -90,6 +90,14 @@ class Feedback:
 
 
 @dataclass(frozen=True)
+class Marks:
+    """How far a turn reads: the highest ``seq`` of each table, as the turn found it."""
+
+    exchanges: int
+    feedback: int
+
+
+@dataclass(frozen=True)
 class Signal:
     """What one feedback is taken to mean. ``text`` is the better answer, where the feedback gives one; ``worse`` is the
     one that it was preferred to, None for the answer that was given."""

@@ -99,6 +99,26 @@ api_keys = Table(
     Column("revoked", Float),
 )
 
+# What operators decided about people, appended; the last row on a person stands. What was found is worked out anew.
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("user", String, nullable=False),
+    Column("out", Boolean, nullable=False),  # kept out of training; False: let in, whatever is found
+    Column("at", Float, nullable=False),
+    Column("who", String, nullable=False),
+    Column("why", Text, nullable=False),
+)
+
+# Ids of exchanges that went with a forgotten person: what is said of them later has nothing to join.
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
 problems = Table(
     "problems",
     metadata,
