@@ -8,6 +8,7 @@ import pytest
 
 from loopwise.curate.parquet import read, write
 from loopwise.curate.pipeline import CurateSettings, curate
+from loopwise.types import Example
 
 SETTINGS = CurateSettings(per_prompt=2, per_person=2, anchor_share=0.5)
 
@@ -105,14 +106,43 @@ def test_no_examples_make_an_empty_dataset(example, tmp_path):
     assert dataset.name == f"sha256:{hashlib.sha256(b'').hexdigest()}"
 
 
-def test_rows_load_with_datasets_and_go_straight_into_trl(example, tmp_path, monkeypatch):
+def test_the_columns_of_sft_load_with_datasets_and_go_straight_into_trl(example, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
     from trl.data_utils import is_conversational
 
     made = curate([example("q", "a", user="u")], [], [], SETTINGS, tmp_path)
 
-    rows = datasets.load_dataset("parquet", data_files=str(made.path), split="train", cache_dir=str(tmp_path / "cache"))
-    assert rows[0]["prompt"] == [{"role": "user", "content": "q"}]
-    assert rows[0]["completion"] == [{"role": "assistant", "content": "a"}]
+    rows = datasets.load_dataset(
+        "parquet",
+        data_files=str(made.path),
+        columns=["prompt", "completion"],
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    nothing = {"name": None, "tool_call_id": None, "tool_calls": None}
+    assert rows[0]["prompt"] == [{"role": "user", "content": "q", **nothing}]
+    assert rows[0]["completion"] == [{"role": "assistant", "content": "a", **nothing}]
     assert is_conversational(rows[0])
+
+
+def test_pairs_and_tool_calls_are_rows_of_the_same_columns(tmp_path):
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
+    tools = ({"type": "function", "function": {"name": "weather"}},)
+    asked = (
+        {"role": "user", "content": "Rome?", "name": "ada"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "20", "tool_call_id": "c1"},
+    )
+    pair = Example(asked, "20 degrees", "pair", "people", ("e", "f"), rejected="No idea", tools=tools)
+    called = Example(asked[:1], "", "approved", "people", ("g",), tool_calls=(call,), tools=tools)
+
+    dataset = write([pair, called], {}, tmp_path)
+
+    rows = {row["kind"]: row for row in pq.read_table(dataset.path).to_pylist()}
+    nothing = {"name": None, "tool_call_id": None, "tool_calls": None}
+    assert rows["pair"]["rejected"] == [{"role": "assistant", "content": "No idea", **nothing}]
+    assert rows["pair"]["prompt"] == [{**nothing, **message} for message in asked]
+    assert rows["approved"]["completion"] == [{"role": "assistant", "content": "", **nothing, "tool_calls": [call]}]
+    assert rows["approved"]["rejected"] is None
+    assert json.loads(rows["approved"]["tools"]) == list(tools)

@@ -6,12 +6,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from loopwise.errors import missing_extra
-from loopwise.types import Dataset, Example, JsonObject
+from loopwise.types import Dataset, Example, JsonObject, Message
 
 try:
     import pyarrow as pa
@@ -19,11 +19,30 @@ try:
 except ImportError as error:
     raise missing_extra("pyarrow") from error
 
-_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+_CALL = pa.struct(
+    [
+        ("id", pa.string()),
+        ("type", pa.string()),
+        ("function", pa.struct([("name", pa.string()), ("arguments", pa.string())])),  # arguments: a JSON text
+    ]
+)
+_MESSAGES = pa.list_(
+    pa.struct(
+        [
+            ("role", pa.string()),
+            ("content", pa.string()),  # never null; empty where an answer is tool calls alone
+            ("name", pa.string()),
+            ("tool_call_id", pa.string()),  # of a message of role "tool"
+            ("tool_calls", pa.list_(_CALL)),
+        ]
+    )
+)
 SCHEMA = pa.schema(
     [
         ("prompt", _MESSAGES),
-        ("completion", _MESSAGES),
+        ("completion", _MESSAGES),  # one message of the assistant
+        ("rejected", _MESSAGES),  # of a pair, one message that is worse than the completion; null for all else
+        ("tools", pa.string()),  # what the model could call, as a JSON text of OpenAI's list; null for nothing
         ("kind", pa.string()),
         ("source", pa.string()),
         ("provenance", pa.list_(pa.string())),
@@ -36,10 +55,17 @@ SCHEMA = pa.schema(
 
 
 def row(example: Example) -> JsonObject:
-    """The row that is trained on: TRL's conversational prompt and completion, with its provenance."""
-    return {
-        "prompt": [{"role": message["role"], "content": message["content"]} for message in example.messages],
-        "completion": [{"role": "assistant", "content": example.completion}],
+    """The row that is trained on: TRL's conversational prompt and completion, with its provenance.
+
+    What a plain conversation lacks (tools, tool calls, names, a rejected answer) is left out, not null: rows name the
+    dataset, and its name must not change with columns that it does not use.
+    """
+    answer: JsonObject = {"role": "assistant", "content": example.completion}
+    if example.tool_calls:
+        answer["tool_calls"] = [_call(call) for call in example.tool_calls]
+    found: JsonObject = {
+        "prompt": [_message(message) for message in example.messages],
+        "completion": [answer],
         "kind": example.kind,
         "source": example.source,
         "provenance": list(example.provenance),
@@ -47,6 +73,28 @@ def row(example: Example) -> JsonObject:
         "key": example.key,
         "user": example.user,
         "segment": example.segment,
+    }
+    if example.rejected is not None:
+        found["rejected"] = [{"role": "assistant", "content": example.rejected}]
+    if example.tools:
+        found["tools"] = _canonical(list(example.tools))
+    return found
+
+
+def _message(message: Message) -> JsonObject:
+    told: JsonObject = {"role": message["role"], "content": message["content"]}
+    told |= {key: message[key] for key in ("name", "tool_call_id") if isinstance(message.get(key), str)}
+    if message.get("tool_calls"):
+        told["tool_calls"] = [_call(call) for call in message["tool_calls"]]
+    return told
+
+
+def _call(call: Mapping[str, Any]) -> JsonObject:
+    function = call["function"]
+    return {
+        "id": call.get("id", ""),
+        "type": "function",
+        "function": {"name": function["name"], "arguments": function.get("arguments", "")},
     }
 
 
@@ -78,5 +126,5 @@ def read(path: Path, columns: list[str]) -> list[JsonObject]:
     return pq.read_table(path, columns=columns).to_pylist()  # pyright: ignore
 
 
-def _canonical(value: JsonObject) -> str:
+def _canonical(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
