@@ -16,12 +16,17 @@ class Ledger:
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._named: dict[tuple[str, str], list[list[str]]] = {}
+        self._changes: Counter[tuple[str, str]] = Counter()
 
     def drop(self, step: str, reason: str, example: Example) -> None:
         self._counts[step, reason] += 1
         named = self._named.setdefault((step, reason), [])
         if len(named) < NAMED:
             named.append(list(example.provenance))
+
+    def change(self, step: str, what: str, n: int = 1) -> None:
+        """Counts ``n`` alterations of examples that stay, such as replaced e-mail addresses; keeps none of the text."""
+        self._changes[step, what] += n
 
     @property
     def total(self) -> int:
@@ -33,6 +38,10 @@ class Ledger:
             {"step": step, "reason": reason, "count": count, "examples": self._named[step, reason]}
             for (step, reason), count in self._counts.items()
         ]
+
+    def changes(self) -> list[JsonObject]:
+        """One row per step and alteration, sorted."""
+        return [{"step": step, "what": what, "count": count} for (step, what), count in sorted(self._changes.items())]
 
 
 Step = Callable[[Iterable[Example], Ledger], Iterator[Example]]
