@@ -7,6 +7,7 @@ LoopwiseError
 ├── ExternalError          exit status 3: something outside failed
 │   ├── StoreError         locked, corrupted, unwritable, or made by a newer version
 │   │   └── UnstorableError  a row that the database cannot hold; its neighbors are none the worse
+│   │       └── ForgottenError  (exit status 2) it names an exchange that went with a forgotten person
 │   ├── EngineError        the model's server is unreachable or answered with an error
 │   ├── GatewayError       what Client sent was not acknowledged
 │   │   ├── UnreachableError   no answer: it may or may not be kept
@@ -60,6 +61,16 @@ class UnstorableError(StoreError):
     """A row that the database cannot hold: lone surrogates, NUL on Postgres, an object that is no JSON."""
 
 
+class ForgottenError(UnstorableError):
+    """A row names exchanges that went with a forgotten person; ``ids`` are theirs."""
+
+    exit_status = 2
+
+    def __init__(self, ids: frozenset[str]):
+        super().__init__(sentence_on_forgotten(min(ids)))
+        self.ids = ids
+
+
 class EngineError(ExternalError):
     """The model's server is unreachable or answered with an error; ``status`` is its HTTP status, if any."""
 
@@ -110,6 +121,11 @@ class TransitionError(LoopwiseError):
 
 class TrainingError(LoopwiseError):
     """A training run that must not become a candidate: nothing to learn from, loss not a number, weights unchanged."""
+
+
+def sentence_on_forgotten(exchange_id: str) -> str:
+    """Why a row is refused that is or names the exchange ``exchange_id``."""
+    return f"The exchange {exchange_id!r} went with a person who was forgotten: leave out what names it."
 
 
 def missing_extra(package: str, extra: str = "loop") -> MissingExtraError:

@@ -253,7 +253,7 @@ def test_later_stages_read_expired_rows_and_train_on_none(store: Store):
 
 
 def test_expiry_that_is_stopped_goes_on_where_it_stopped(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(retention, "_ROWS", 10)
+    monkeypatch.setattr(retention, "ROWS", 10)
     with store.writing() as conn:
         exchanges.add(conn, [exchange(f"e{n}", at=1.0) for n in range(35)])
     stop = Event()
@@ -263,7 +263,7 @@ def test_expiry_that_is_stopped_goes_on_where_it_stopped(store: Store, monkeypat
 
 
 def test_an_expiry_lets_others_write_in_between(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(retention, "_ROWS", 1)
+    monkeypatch.setattr(retention, "ROWS", 1)
     with store.writing() as conn:
         exchanges.add(conn, [exchange(f"e{n}", at=1.0) for n in range(20)])
     running = Thread(target=expire, args=(store, Days(exchanges=1), NOW))

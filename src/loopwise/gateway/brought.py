@@ -15,12 +15,13 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from loopwise.errors import ForgottenError
 from loopwise.gateway.body import read_json
 from loopwise.gateway.endpoints import ENDPOINTS, Endpoint
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.feedback import listed
 from loopwise.gateway.identity import new_id, pseudonym
-from loopwise.gateway.opinion import STRICT, At, Line, Name, refused, seconds, shown, told
+from loopwise.gateway.opinion import STRICT, At, Line, Name, gone, refused, seconds, shown, told
 from loopwise.gateway.state import gateway_of
 from loopwise.store import Store, exchanges
 from loopwise.store.textless import textless_request, textless_response
@@ -68,7 +69,10 @@ async def bring(request: Request) -> JSONResponse:
         rows = [parse_brought(row, f"[{place}]", key) for place, row in enumerate(listed(body, "exchange"))]
     ids = [row.id for row in rows]
     known = await asyncio.to_thread(_known, gateway.store, ids)
-    await gateway.writer.write(rows)
+    try:
+        await gateway.writer.write(rows)
+    except ForgottenError as error:
+        raise gone(error, ids, "id", "Exchange") from error
     return JSONResponse({"ids": ids, "known": [id for id in ids if id in known]})
 
 

@@ -10,10 +10,11 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response
 
+from loopwise.errors import ForgottenError
 from loopwise.gateway.access import caller_of
 from loopwise.gateway.body import read_json
 from loopwise.gateway.errors import ApiError
-from loopwise.gateway.opinion import parse_opinion
+from loopwise.gateway.opinion import gone, parse_opinion
 from loopwise.gateway.state import Gateway, gateway_of
 from loopwise.store import Store, exchanges
 from loopwise.types import Feedback, JsonObject
@@ -54,7 +55,8 @@ def is_operator(request: Request) -> bool:
 async def kept(gateway: Gateway, rows: Sequence[Feedback]) -> bool:
     """Puts ``rows`` on disk; whether the store has every exchange that they name.
 
-    Raises ApiError 400 for a choice that a known answer does not have, StoreError when nothing was kept.
+    Raises ApiError 400 for a choice that a known answer does not have and 410 for an exchange that went with a
+    forgotten person, StoreError when nothing was kept.
     """
     # the answers are read for these rows alone: every answer has a choice 0
     beyond = {place: row for place, row in enumerate(rows) if (row.choice or row.kind == "preference") and _index(row)}
@@ -62,7 +64,10 @@ async def kept(gateway: Gateway, rows: Sequence[Feedback]) -> bool:
         choices = await asyncio.to_thread(_choices, gateway.store, {str(row.exchange_id) for row in beyond.values()})
         for place, row in beyond.items():
             _check_choice(row, f"[{place}]" if len(rows) > 1 else "", choices)
-    known = await gateway.writer.write(rows)
+    try:
+        known = await gateway.writer.write(rows)
+    except ForgottenError as error:
+        raise gone(error, [row.exchange_id for row in rows], "exchange_id") from error
     for observer in gateway.observers:
         observer.opined(rows)
     return all(row.exchange_id in known for row in rows if row.exchange_id)

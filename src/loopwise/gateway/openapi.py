@@ -50,6 +50,7 @@ _UPSTREAM = {
     "5XX": "The model's server failed, with its own status and words; 501 where it has no such call, 502 where it "
     "broke, 504 where it was too slow.",
 }
+_GONE = {"410": "An exchange that it names went with a forgotten person; the code is `forgotten`."}
 _STRINGS: JsonObject = {"type": "array", "items": {"type": "string"}}
 
 
@@ -148,12 +149,12 @@ def _feedback_paths() -> JsonObject:
         "description": "Either inference_id or episode_id.",
     }
     return {
-        "/v1/feedback": {"post": _operation("What is said of answers", kept, {}, _one_or_many("Feedback"))},
+        "/v1/feedback": {"post": _operation("What is said of answers", kept, _GONE, _one_or_many("Feedback"))},
         "/v1/exchanges": {
             "post": _operation(
                 "Brings in what another gateway served",
                 {200: _said("On disk.", brought)},
-                {},
+                _GONE,
                 _one_or_many("BroughtExchange"),
             )
         },
@@ -161,7 +162,7 @@ def _feedback_paths() -> JsonObject:
             "post": _operation(
                 "Feedback in TensorZero's shape",
                 {200: _said("On disk.", told), 202: _said("On disk; its exchange is not known yet.", told)},
-                {},
+                _GONE,
                 one,
             )
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from loopwise.errors import ForgottenError, sentence_on_forgotten
 from loopwise.gateway.errors import ApiError
 from loopwise.gateway.identity import new_id, pseudonym
 from loopwise.types import Feedback, JsonObject
@@ -211,10 +212,19 @@ def parse_opinion(row: Any, place: str, pseudonym_key: bytes | None, operator: b
     )
 
 
-def refused(place: str, field: str, sentence: str, status: int = 400, what: str = "Feedback") -> ApiError:
+def refused(
+    place: str, field: str, sentence: str, status: int = 400, what: str = "Feedback", code: str | None = None
+) -> ApiError:
     """The error about ``field`` of the row at ``place``."""
     where, dot = (f"{what} {place}: ", ".") if place and field else (f"{what} {place}: " if place else "", "")
-    return ApiError(status, where + sentence, place + dot + field or None)
+    return ApiError(status, where + sentence, place + dot + field or None, code)
+
+
+def gone(error: ForgottenError, named: Sequence[str | None], field: str, what: str = "Feedback") -> ApiError:
+    """The error about the first row that names an exchange of a forgotten person, of rows that name ``named``."""
+    row = next(row for row, name in enumerate(named) if name in error.ids)
+    place = f"[{row}]" if len(named) > 1 else ""
+    return refused(place, field, sentence_on_forgotten(str(named[row])), 410, what, "forgotten")
 
 
 def seconds(at: float | datetime) -> float:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _BEGIN = "loopwise_begin"  # how a connection's transactions begin: one of the three below
 _FILE = "loopwise_file"  # the inode that a connection has open
 _READ, _WRITE, _NOT = "to read", "to write", "not at all"
-_WITH_TEXT = ("exchanges", "feedback", "attempts")
+_WITH_TEXT = ("exchanges", "feedback", "attempts", "quarantine")
 _READERS_MAY_TAKE_MS = 50  # the log is emptied under the write lock
 _WRITE_LOCK = int.from_bytes(b"loopwise")  # the advisory lock's number, in each database for itself
 _CONNECT_TIMEOUT_S = 10

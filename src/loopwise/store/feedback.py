@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from loopwise.store import forgotten
 from loopwise.store.consent import as_allowed, text_kept
 from loopwise.store.inserts import insert_records
 from loopwise.store.lookups import STREAMED, find
@@ -24,9 +25,12 @@ def add(conn: Connection, rows: Sequence[Feedback]) -> frozenset[str]:
     """Adds feedback, without its text where an exchange was served with ``store: false``; the same id twice is one
     feedback, the first. Returns the ids of those exchanges that ``rows`` name and the store has.
 
-    Raises UnstorableError, which names the row.
+    Raises UnstorableError, which names the row, and ForgottenError where an exchange went with a forgotten person.
     """
-    kept = text_kept(conn, {row.exchange_id for row in rows if row.exchange_id})
+    named = {row.exchange_id for row in rows if row.exchange_id}
+    kept = text_kept(conn, named)
+    if len(kept) < len(named):
+        forgotten.refuse(conn, named - kept.keys())
     insert_records(conn, feedback, as_allowed(conn, rows, kept), _FIELDS)
     return frozenset(kept)
 

@@ -1,4 +1,4 @@
-"""The append-only journal of turn stages: a stage is done when, and only when, its ``done`` row is there."""
+"""The append-only journal of turn stages: a stage is done when, and only when, its last row says ``done``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ def write(conn: Connection, turn: int, stage: str, status: str, payload: JsonObj
 
 
 def done(conn: Connection, turn: int) -> dict[str, JsonObject]:
-    """Payload by stage, for the stages of ``turn`` that are done, in order."""
-    query = select(stages).where(stages.c.turn == turn, stages.c.status == "done").order_by(stages.c.seq)
-    return {row["stage"]: row["payload"] for row in conn.execute(query).mappings()}
+    """Payload by stage, for the stages of ``turn`` that are done, in order, and not undone since."""
+    found: dict[str, JsonObject] = {}
+    for row in rows(conn, turn):
+        if row["status"] == "done":
+            found[row["stage"]] = row["payload"]
+        elif row["status"] == "undone":
+            found.pop(row["stage"], None)
+    return found
 
 
 def rows(conn: Connection, turn: int) -> list[JsonObject]:

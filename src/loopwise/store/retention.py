@@ -28,7 +28,7 @@ from loopwise.store.textless import textless_error, textless_request, textless_r
 from loopwise.types import Feedback, JsonObject
 
 _DAY_S = 86_400.0
-_ROWS, _CHARACTERS = 100, 500_000  # in a transaction: about 10 ms, since overwriting costs as much as writing
+ROWS, CHARACTERS = 100, 500_000  # in a transaction: about 10 ms, since overwriting costs as much as writing
 _PAUSE_S = 0.02
 _UNEXPIRED = text("NOT expired")  # as the indexes spell it
 
@@ -71,7 +71,7 @@ def expire(store: Store, days: Days, now: float, stop: Event | None = None) -> E
         ("attempts", days.attempts, (_read_chunks, _write_chunks)),
     ):
         if limit is not None:
-            counts[name] = _in_steps(store, stop, partial(read, before=now - limit * _DAY_S), write)
+            counts[name] = in_steps(store, stop, partial(read, before=now - limit * _DAY_S), write)
     try:
         if days.datasets is not None:
             counts["datasets"] = _remove_datasets(store, now - days.datasets * _DAY_S)
@@ -97,7 +97,7 @@ async def keep_expiring(store: Store, days: Days, every_s: float = 3_600.0) -> N
         stop.set()
 
 
-def _in_steps(
+def in_steps(
     store: Store,
     stop: Event,
     read: Callable[[Connection], list[Any]],
@@ -195,10 +195,10 @@ def _due(
 ) -> Iterator[RowMapping]:
     """The oldest rows, as many as one transaction should change; the columns ``in_json`` as text."""
     columns = [*plain, *(cast(column, Text).label(column.name) for column in in_json)]
-    query = select(*columns).where(_UNEXPIRED, table.c.at < before).order_by(table.c.at).limit(_ROWS)
+    query = select(*columns).where(_UNEXPIRED, table.c.at < before).order_by(table.c.at).limit(ROWS)
     characters = 0
     for row in conn.execute(query, execution_options={"yield_per": 10}).mappings():
         yield row
         characters += sum(len(row[column.name] or "") for column in in_json)
-        if characters > _CHARACTERS:
+        if characters > CHARACTERS:
             return

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import Connection
 
-from loopwise.errors import StoreError, UnstorableError
-from loopwise.store import exchanges, feedback
+from loopwise.errors import ForgottenError, StoreError, UnstorableError
+from loopwise.store import exchanges, feedback, forgotten
 from loopwise.store.database import HeldConnection, Store
 from loopwise.types import Exchange, Feedback
 
@@ -37,6 +37,12 @@ class _Unit:
     bytes: int
     loop: asyncio.AbstractEventLoop
     written: asyncio.Future[frozenset[str]]
+
+    @property
+    def exchange_ids(self) -> frozenset[str]:
+        """Of the exchanges that are brought or named."""
+        ids = (row.id if isinstance(row, Exchange) else row.exchange_id for row in self.rows)
+        return frozenset(id for id in ids if id)
 
 
 class GroupWriter:
@@ -150,19 +156,35 @@ class GroupWriter:
         try:
             with self._held.writing() as conn:
                 # An id that is drawn here is new; one that was brought in may have been brought in before.
-                brought = any(row.arm == "external" for row in served)
+                brought = [row.id for row in served if row.arm == "external"]
+                if brought:
+                    forgotten.refuse(conn, brought)
                 new = exchanges.new_among(conn, served) if brought else served
                 if new:
                     seen = self._seen(conn, new) if self._seen else ()
                     exchanges.add(conn, new)
                     feedback.add(conn, seen)
                 known = feedback.add(conn, said)
+        except ForgottenError as error:
+            self._refuse_forgotten(group, error.ids)
         except UnstorableError as error:
             self._commit_apart(group, error)
         except StoreError as error:
             self._settle(group, error)
         else:
             self._settle(group, known)
+
+    def _refuse_forgotten(self, group: list[_Unit], gone: frozenset[str]) -> None:
+        """Units that name one of ``gone`` are refused; the others are written, together."""
+        others: list[_Unit] = []
+        for unit in group:
+            named = unit.exchange_ids & gone
+            if named:
+                self._settle([unit], ForgottenError(named))
+            else:
+                others.append(unit)
+        if others:
+            self._commit(others)
 
     def _commit_apart(self, group: list[_Unit], error: UnstorableError) -> None:
         """A row that the database cannot hold must not take its neighbors with it: the group is halved until the unit

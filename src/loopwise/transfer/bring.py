@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from loopwise.errors import UnstorableError, UsageError
-from loopwise.store import Store, exchanges, feedback
+from loopwise.errors import UnstorableError, UsageError, sentence_on_forgotten
+from loopwise.store import Store, exchanges, feedback, forgotten
 from loopwise.store.schema import feedback as feedback_table
 from loopwise.transfer.formats import IMPORTS
 from loopwise.transfer.reading import rows_of
@@ -107,7 +107,9 @@ def _of_format(rows: Iterator[Row | Refused], path: Path, name: str) -> Iterator
 def _write(store: Store, batch: Sequence[tuple[int, Record]], done: Imported) -> None:
     try:
         with store.writing() as conn:
-            added = _added(conn, [record for _, record in batch])
+            gone = forgotten.among(conn, {about for _, record in batch if (about := _about(record))})
+            taken = [(line, record) for line, record in batch if _about(record) not in gone]
+            added = _added(conn, [record for _, record in taken])
     except UnstorableError as error:
         if len(batch) == 1:  # one that no database holds must not take its neighbors with it
             done.refuse(Refused(batch[0][0], str(error)))
@@ -117,7 +119,15 @@ def _write(store: Store, batch: Sequence[tuple[int, Record]], done: Imported) ->
         return
     done.exchanges += added[0]
     done.feedback += added[1]
-    done.known += len(batch) - sum(added)
+    done.known += len(taken) - sum(added)
+    for line, record in batch:
+        if _about(record) in gone:
+            done.refuse(Refused(line, sentence_on_forgotten(str(_about(record)))))
+
+
+def _about(record: Record) -> str | None:
+    """The id of the exchange that the record is, or is said of."""
+    return record.id if isinstance(record, Exchange) else record.exchange_id
 
 
 def _added(conn: Connection, records: Sequence[Record]) -> tuple[int, int]:
