@@ -136,7 +136,8 @@ class SignalSettings(_Section):
 class CurateSettings(_Section):
     """``per_…`` are the most examples of one prompt, person, group of alike accounts and ``window_hours``.
     ``near_duplicate`` is the Jaccard similarity from which two texts are one; ``segment_share`` the most of people's
-    examples that one segment may be. ``names`` also takes out people's names, which needs the extra ``pii``."""
+    examples that one segment may be. ``names`` also takes out people's names, which needs the extra ``pii`` and
+    ``names_model``, the folder of a spaCy model."""
 
     per_prompt: Annotated[int, Field(ge=1)] = 2
     per_person: Annotated[int, Field(ge=1)] = 200
@@ -148,19 +149,22 @@ class CurateSettings(_Section):
     segment_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     redact: bool = True
     names: bool = False
+    names_model: Path | None = None
 
 
 class TrainSettings(_Section):
     """``method`` "auto" chooses by what the dataset holds; ``weights``: all of them, low-rank adapters, or adapters for
     a folder of your own ("auto"). ``examples`` is the number of examples that one turn's training sees, repeats
-    counted. ``kl_limit`` bounds the mean KL divergence to the parent, in nats per answer token. ``threads`` None leaves
-    PyTorch's own number."""
+    counted, ``batch`` of them at a step; ``max_length`` is in tokens, prompt and answer together. ``kl_limit`` bounds the
+    mean KL divergence to the parent, in nats per answer token. ``threads`` None leaves PyTorch's own number."""
 
     method: Literal["auto", "sft", "dpo", "kto"] = "auto"
     weights: Literal["auto", "full", "lora"] = "auto"
     kl_limit: Annotated[float, Field(gt=0.0)] | None = None
     base: str | None = None  # the Hugging Face folder that is trained; default: the embedded model's
     examples: Annotated[int, Field(ge=1)] = 32_000
+    batch: Annotated[int, Field(ge=2)] = 32
+    max_length: Annotated[int, Field(ge=8)] = 1_024
     learning_rate: Annotated[float, Field(gt=0.0, lt=1.0)] = 2e-3
     threads: Annotated[int, Field(ge=1)] | None = None
 

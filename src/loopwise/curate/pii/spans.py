@@ -1,0 +1,28 @@
+"""What every recognizer takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+Kind = Literal["EMAIL", "PHONE", "CARD", "IBAN", "IP", "KEY", "NAME"]
+
+
+class Seen(NamedTuple):
+    """A text as a reader sees it, and what cheap checks need before a pattern runs."""
+
+    text: str
+    lowered: str
+    digits: int  # how many there are
+
+
+class Span(NamedTuple):
+    """``text[start:end]`` is of this kind; ``entity`` is the same for all ways to write the same thing."""
+
+    start: int
+    end: int
+    kind: Kind
+    entity: str
+
+
+Recognizer = Callable[[Seen], Iterator[Span]]
