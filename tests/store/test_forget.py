@@ -67,7 +67,8 @@ def people(store: Store) -> None:
     """u1 and u2 with an exchange each, and everything that can be said of one."""
     with store.writing() as conn:
         exchanges.add(conn, [exchange("e1", "u1", episode="own"), exchange("e2", "u2", OTHER, episode="shared")])
-        exchanges.add(conn, [exchange("e3", "u1", episode="shared"), exchange("e4", "u2", OTHER, episode="shared")])
+        exchanges.add(conn, [exchange("e3", "u1", episode="shared", at=3.0)])
+        exchanges.add(conn, [exchange("e4", "u2", OTHER, episode="shared", at=4.0)])
         exchanges.add(conn, [exchange("e5", None, OTHER)])
         feedback.add(
             conn,
@@ -78,7 +79,8 @@ def people(store: Store) -> None:
                 said("another's on another's", "e2", "u2", OTHER),
                 said("nobody's on theirs", "e1", None),
                 said("of their own episode", None, "u2", episode_id="own"),
-                said("of a shared episode that another ended", None, "u2", OTHER, episode_id="shared"),
+                said("of a shared episode when another's was its last", None, "u2", OTHER, episode_id="shared", at=4.5),
+                said("of a shared episode when theirs was its last", None, "u2", episode_id="shared", at=3.5),
                 Feedback("seen_follow_up_e3", 1.0, "follow_up", None, "e2", "shared", source="implicit", user="u1"),
                 Feedback("seen_follow_up_e4", 1.0, "follow_up", None, "e3", "shared", source="implicit", user="u2"),
             ],
@@ -104,9 +106,9 @@ def test_their_rows_go_with_what_was_said_of_them_and_others_stay(store: Store):
     done = forget(store, ["u1"], 9.0)
     assert ids(store) == (
         {"e2", "e4", "e5"},
-        {"another's on another's", "of a shared episode that another ended"},
+        {"another's on another's", "of a shared episode when another's was its last"},
     )
-    assert done.removed == {"exchanges": 2, "feedback": 7, "quarantine": 1, "datasets": 0}
+    assert done.removed == {"exchanges": 2, "feedback": 8, "quarantine": 1, "datasets": 0}
     assert done.wiped
     assert not says(store)
     assert says(store, OTHER)
@@ -191,7 +193,7 @@ def test_killed_at_any_point_the_next_call_finishes_and_tells_the_whole(
     with store.reading() as conn:
         assert recorded(conn, ["u0", "u1"]) == ["u1"]
     done = forget(store, ["u1"], 9.0)
-    assert done.removed == {"exchanges": 2, "feedback": 7, "quarantine": 1, "datasets": 1}
+    assert done.removed == {"exchanges": 2, "feedback": 8, "quarantine": 1, "datasets": 1}
     assert done.affected == [Affected(name, 1, (), ())]
     assert not says(store)
     with pytest.raises(UnknownNameError, match="Nothing is recorded under 'u1'"):

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Text, cast, delete, exists, func, select
 
 from loopwise.errors import UnknownNameError
-from loopwise.store import artifacts, exchanges, journal, leases, lineage, releases
+from loopwise.store import artifacts, journal, leases, lineage, releases
 from loopwise.store.database import Store
 from loopwise.store.inserts import insert_new
 from loopwise.store.lookups import find
@@ -30,8 +30,14 @@ from loopwise.types import Release
 
 _KEY = "forgetting "  # in meta, followed by the names: what is under way
 _ABOUT = "SELECT id FROM feedback WHERE exchange_id IN ({marks})"
-_OF_EPISODES = "SELECT id FROM feedback WHERE exchange_id IS NULL AND episode_id IN ({marks})"
-_WHOSE = 'SELECT id, "user" FROM exchanges WHERE id IN ({marks})'
+_WHOSE = 'SELECT seq, "user" FROM exchanges WHERE seq IN ({marks})'
+# What is said of an episode falls on the exchange that was its last when it was said, as ``signals/`` reads it.
+_IN_EPISODE = "SELECT e.seq FROM exchanges e WHERE e.episode = f.episode_id AND e.endpoint <> 'embeddings'"
+_LAST = "ORDER BY e.at DESC, e.seq DESC LIMIT 1"
+_FALLS_ON = (
+    f"SELECT f.id, COALESCE(({_IN_EPISODE} AND e.at <= f.at {_LAST}), ({_IN_EPISODE} {_LAST})) "
+    "FROM feedback f WHERE f.exchange_id IS NULL AND f.episode_id IN ({marks})"
+)
 
 
 @dataclass(frozen=True)
@@ -150,11 +156,10 @@ class _Work:
         return list(found)
 
     def remove_exchanges(self, conn: Connection, rows: list[Any]) -> int:
-        """With what was said of them, and of episodes that ended with them."""
+        """With what was said of them, by whomever."""
         ids = [row.id for row in rows]
-        episodes = _ended_by(conn, {row.episode for row in rows if row.episode}, self._names)
-        about = said.c.exchange_id.in_(ids) | (said.c.exchange_id.is_(None) & said.c.episode_id.in_(episodes))
-        n_said = conn.execute(delete(said).where(about)).rowcount
+        of_episodes = _said_of_episodes(conn, {row.episode for row in rows if row.episode}, self._names)
+        n_said = conn.execute(delete(said).where(said.c.exchange_id.in_(ids) | said.c.id.in_(of_episodes))).rowcount
         conn.execute(delete(served).where(served.c.seq.in_([row.seq for row in rows])))
         insert_new(conn, forgotten, [{"id": id, "at": self._now} for id in ids])
         self._count(conn, {"exchanges": len(rows), "feedback": n_said})
@@ -215,12 +220,13 @@ def _their_ids(conn: Connection, names: Sequence[str]) -> set[str]:
     """Of all rows that will be removed."""
     mine = conn.execute(select(served.c.id, served.c.episode).where(served.c.user.in_(names))).all()
     ids = {row.id for row in mine} | set(conn.scalars(select(said.c.id).where(said.c.user.in_(names))))
-    episodes = _ended_by(conn, {row.episode for row in mine if row.episode}, names)
-    about = [*find(conn, _ABOUT, [row.id for row in mine]), *find(conn, _OF_EPISODES, episodes)]
-    return ids | {id for (id,) in about}
+    episodes = {row.episode for row in mine if row.episode}
+    about = {id for (id,) in find(conn, _ABOUT, [row.id for row in mine])}
+    return ids | about | set(_said_of_episodes(conn, episodes, names))
 
 
-def _ended_by(conn: Connection, episodes: Collection[str], names: Sequence[str]) -> list[str]:
-    """Those of ``episodes`` whose last exchange is theirs: what is said of a whole episode means that one."""
-    last = {id: episode for episode, (id, _) in exchanges.latest_of_episodes(conn, episodes).items()}
-    return [last[id] for id, user in find(conn, _WHOSE, list(last)) if user in names]
+def _said_of_episodes(conn: Connection, episodes: Collection[str], names: Sequence[str]) -> list[str]:
+    """Ids of the feedback on whole ``episodes`` that falls on an exchange of theirs, or on none."""
+    falls_on: dict[str, int | None] = dict(find(conn, _FALLS_ON, episodes))
+    whose = dict(find(conn, _WHOSE, {seq for seq in falls_on.values() if seq is not None}))
+    return [id for id, seq in falls_on.items() if seq is None or whose[seq] in names]
