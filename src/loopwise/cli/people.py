@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -18,30 +21,44 @@ from loopwise.errors import UsageError
 from loopwise.types import JsonObject, Progress
 
 if TYPE_CHECKING:
-    from loopwise.people import Address
+    from rich.table import Table
+
+    from loopwise.people import Address, PopulationSettings
     from loopwise.verify.pool import VerifierPool
 
 
 def simulate(
     people: Annotated[int, typer.Option(min=1, help="How many people.")] = 40,
     events: Annotated[int, typer.Option(min=1, help="How many questions they ask in all.")] = 400,
+    population: Annotated[str, typer.Option(help="Who they are: a built-in name, or a TOML file.")] = "default",
     url: Annotated[str | None, typer.Option(help="The gateway; default: this project's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Other people, other questions.")] = None,
+    verified: Annotated[float, typer.Option(min=0, max=1, help="Share of answers that a checker judges, too.")] = 0.0,
+    truth: Annotated[Path | None, typer.Option(help="Write the truth about each feedback here, as JSON lines.")] = None,
     api_key_env: Annotated[str | None, typer.Option(help="The variable that holds the gateway's API key.")] = None,
     dir: Dir = HERE,
     json: Json = False,
 ) -> None:
     """Lets simulated people with known truth use a running gateway. Example: loopwise simulate --people 40
-    --events 400"""
-    from loopwise.people import Address
+    --events 400 --population hostile"""
+    from loopwise.people import Address, load
 
-    key = _key(api_key_env)
-    with opened(dir) as project, shown(json) as progress, verifier_pool() as pool:
+    settings, key = load(population), _key(api_key_env)
+    chosen = int(time.time()) if seed is None else seed
+    with opened(dir) as project, shown(json) as progress, verifier_pool() as pool, _written(truth) as lines:
         address = Address(url or gateway_url(project.settings.gateway), key)
-        chosen = int(time.time()) if seed is None else seed
-        counts = simulated(project, pool, address, (people, events, chosen), progress)
-    rows = [(name, value) for name, value in counts.items() if not isinstance(value, dict)]
-    emit(counts, json, table(["what", ">count"], [(n, f"{v:.1f}" if isinstance(v, float) else v) for n, v in rows]))
+        size = (people, events, chosen)
+        counts = simulated(project, pool, address, size, progress, Extras(settings, verified, lines))
+    emit(counts, json, by_group(counts))
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Other people than the demo's, a checker's share, and where the truth is written."""
+
+    population: PopulationSettings | None = None
+    verified: float = 0.0
+    truth: TextIO | None = None
 
 
 def _key(variable: str | None) -> str | None:
@@ -52,12 +69,21 @@ def _key(variable: str | None) -> str | None:
     return os.environ[variable]
 
 
+def _written(path: Path | None) -> Any:
+    return nullcontext() if path is None else path.open("w", encoding="utf-8")
+
+
 def simulated(
-    project: Project, pool: VerifierPool, address: Address, size: tuple[int, int, int], progress: Progress
+    project: Project,
+    pool: VerifierPool,
+    address: Address,
+    size: tuple[int, int, int],
+    progress: Progress,
+    extras: Extras | None = None,
 ) -> JsonObject:
     """``size`` is (people, events, seed). They ask the target suites' kinds of questions, never a suite's own; the seed
     decides what is asked, the project's seed who the people are."""
-    from loopwise.people import population, simulate as use
+    from loopwise.people import Use, load, population, simulate as use
     from loopwise.practice.sources import PEOPLE, mixed
 
     people, events, seed = size
@@ -65,10 +91,32 @@ def simulated(
     if not sources:
         raise UsageError("People need something to ask: add a suite with the role target to loopwise.toml.")
     problems = list(islice(mixed(sources, seed, PEOPLE), events))
+    extras = extras or Extras()
+    settings = extras.population or load("default")
+    crowd = population(people, project.settings.loop.seed, settings)
+    wanted = Use(problems, crowd, events, seed, settings.days, extras.verified)
+    counts = use(address, wanted, is_right=pool.is_right, truth=extras.truth, progress=progress)
+    return asyncio.run(counts).as_dict()
 
-    crowd = population(people, project.settings.loop.seed)
-    counts = asyncio.run(use(address, problems, crowd, events, seed, is_right=pool.is_right, progress=progress))
-    return counts.as_dict()
+
+def by_group(counts: JsonObject) -> Table:
+    """A row for each group and kind of feedback, and what the whole took."""
+    rows: list[tuple[str, ...]] = []
+    for name, group in counts["by_group"].items():
+        first = (name, str(group["people"] or ""), str(group["events"] or ""))
+        said = [(kind, str(each["n"]), _share(each)) for kind, each in group["said"].items()] or [("", "", "")]
+        rows += [(*(first if i == 0 else ("", "", "")), *each) for i, each in enumerate(said)]
+    title = (
+        f"{counts['events']} questions, {counts['right']} answered rightly, {counts['errors']} requests failed; "
+        f"{counts['seconds']:.1f} s, {counts['events_per_s']:.0f} a second"
+    )
+    if counts["poisoned"]:
+        title += f"; {sum(counts['poisoned'].values())} poisoned feedback from {len(counts['poisoned'])} accounts"
+    return table(["group", ">people", ">questions", "feedback", ">n", ">false"], rows, title)
+
+
+def _share(said: JsonObject) -> str:
+    return f"{said['false']} ({100 * said['false'] / said['n']:.0f} %)" if said["n"] else ""
 
 
 def feedback(

@@ -5,156 +5,167 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TextIO
 
-import aiohttp
+from loopwise.errors import EngineError
+from loopwise.people.asking import Address, Answered, FailedError, Product, product
+from loopwise.people.behaviors.implicit import deeds
+from loopwise.people.plan import Use, Visit, total, visits
+from loopwise.people.tally import Counts, Tally, Told
+from loopwise.people.words import TEXTS, Answer, Opinion, Said
+from loopwise.types import JsonObject, Message, Problem, Progress
 
-from loopwise.errors import EngineError, UsageError
-from loopwise.people.population import Person, opinion
-from loopwise.types import JsonObject, Problem, Progress
-
-MODEL = "loopwise"
-TEMPERATURE = 0.7
-TIMEOUT_S = 60.0  # of one request
 CONCURRENCY = 16  # people who ask at the same time
+VERIFIER = "verifier"  # whose feedback a checker's is, in the counts
+_AGAIN = ("regenerate", "follow_up")  # done, not told: the gateway sees it
+_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
-class Address:
-    """Where a gateway answers, and a key where it wants one."""
-
-    url: str
-    api_key: str | None = None
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What happened. ``false_thumbs`` and ``false_corrections`` are those that contradict the truth."""
-
-    events: int
-    by_kind: dict[str, int]  # events by kind of person
-    right: int  # answers that were right in truth
-    thumbs_up: int
-    thumbs_down: int
-    false_thumbs: int
-    corrections: int
-    false_corrections: int
-    errors: int  # requests that the gateway failed to serve; their events went no further
-    seconds: float
-
-    def as_dict(self) -> JsonObject:
-        """For ``--json``."""
-        return {**self.__dict__, "by_kind": dict(self.by_kind)}
-
-
-@dataclass
 class _Run:
-    """One simulation under way."""
+    """One simulation under way. ``name`` begins every feedback's id, ``until_s`` is when the simulated time ends."""
 
-    session: aiohttp.ClientSession
-    base_url: str
-    seed: int
+    use: Use
+    product: Product
     is_right: Callable[[Problem, str], bool]
-    seen: Counter[str] = field(default_factory=Counter[str])
+    tally: Tally
+    name: str
+    until_s: float
 
 
 async def simulate(
     gateway: Address,
-    problems: Sequence[Problem],
-    people: Sequence[Person],
-    events: int,
-    seed: int,
+    use: Use,
     *,
     is_right: Callable[[Problem, str], bool],
+    truth: TextIO | None = None,
     progress: Progress | None = None,
 ) -> Counts:
-    """``events`` times, a person drawn by ``seed`` asks the next problem and gives feedback on the answer.
+    """What ``use`` says happens at ``gateway``, ``CONCURRENCY`` people at a time.
 
-    The problems come in order, from the start again when they end. ``is_right`` knows the truth. A request that the
-    gateway fails to serve (5xx, 429, a broken connection) is counted. Raises EngineError when the gateway cannot be
-    reached, refuses a request (other 4xx) or serves none, and UsageError without problems or people.
+    Who asks what and what they say of an answer follows from the seed, whatever the order of the answers. ``is_right``
+    knows the truth; ``truth`` gets a line of JSON for each feedback. A request that the gateway fails to serve (5xx,
+    429, a broken connection) is counted. Raises EngineError when the gateway cannot be reached, refuses a request
+    (other 4xx) or serves none, and UsageError where somebody has nothing to ask.
     """
-    if not problems or not people:
-        raise UsageError("A simulation needs at least one problem and one person.")
-    began = time.monotonic()
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    connector = aiohttp.TCPConnector(limit=CONCURRENCY)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector, headers=gateway.headers) as session:
-        run = _Run(session, gateway.url.rstrip("/"), seed, is_right)
-        numbers = iter(range(events))
+    began, planned = time.monotonic(), total(use)
+    plan = visits(use)
+    tally = Tally(Counter(person.group for person in use.people), truth)
+    async with product(gateway) as opened:
+        run = _Run(use, opened, is_right, tally, f"sim_{uuid.uuid4().hex[:12]}", time.time())
 
         async def keep_asking() -> None:
-            for number in numbers:
-                await _event(run, number, problems[number % len(problems)], people)
-                run.seen["done"] += 1
+            for visit in plan:
+                await _visit(run, visit)
+                tally.seen["done"] += 1
                 if progress is not None:
-                    progress("simulate", run.seen["done"], events)
+                    progress("simulate", tally.seen["done"], planned)
 
         await _all_or_first_error([keep_asking() for _ in range(CONCURRENCY)])
-    if events and run.seen["errors"] >= events:
-        raise EngineError(f"The gateway at {gateway.url} answered none of {events} questions; see its log.")
-    return _counts(run.seen, events, {person.kind for person in people}, time.monotonic() - began)
+    if planned and not tally.seen["answered"]:
+        raise EngineError(f"The gateway at {gateway.url} answered none of {planned} questions; see its log.")
+    return tally.counts(time.monotonic() - began)
 
 
-async def _event(run: _Run, number: int, problem: Problem, people: Sequence[Person]) -> None:
-    rng = random.Random(f"{run.seed} {number}")  # of its own, so that the order of answers changes nothing
-    person = rng.choice(people)
-    run.seen[person.kind] += 1
-    question: JsonObject = {
-        "model": MODEL,
-        "messages": list(problem.messages),
-        "temperature": TEMPERATURE,
-        "user": person.id,
-    }
-    answer = await _post(run, "/v1/chat/completions", question)
-    if answer is None:
-        return
-    text = answer["choices"][0]["message"]["content"] or ""
-    right = run.is_right(problem, text)
-    run.seen["right"] += right
-    said = opinion(person, right, problem.reference, lambda other: run.is_right(problem, other), rng)
-    about: JsonObject = {"exchange_id": answer["id"], "user": person.id}
-    if said.thumb is not None and await _post(run, "/v1/feedback", {**about, "kind": "thumbs", "value": said.thumb}):
-        run.seen["up" if said.thumb > 0 else "down"] += 1
-        run.seen["false_thumbs"] += right != (said.thumb > 0)
-    if said.correction is not None:
-        correction: JsonObject = {**about, "kind": "correction", "value": said.correction}
-        if await _post(run, "/v1/feedback", correction):
-            run.seen["corrections"] += 1
-            run.seen["false_corrections"] += said.correction != problem.reference
-
-
-async def _post(run: _Run, path: str, body: JsonObject) -> JsonObject | None:
-    """The gateway's answer, or None when it failed to serve the request, which is counted."""
+async def _visit(run: _Run, visit: Visit) -> None:
+    """One question with all that follows from its answer."""
+    person, problem = visit.person, visit.problem
+    run.tally.seen["events"] += 1
+    run.tally.events[person.group] += 1
     try:
-        async with run.session.post(run.base_url + path, json=body) as response:
-            if response.status >= 500 or response.status == 429:
-                run.seen["errors"] += 1
-                return None
-            if response.status >= 400:
-                raise _refused(run.base_url + path, response.status, await response.text())
-            return await response.json()
-    except aiohttp.ClientConnectorError as error:
-        raise EngineError(
-            f"No gateway answers at {run.base_url} ({error.strerror or error}); start one with 'loopwise up', or name "
-            "another with --url."
-        ) from error
-    except (aiohttp.ClientError, TimeoutError, ValueError):
-        run.seen["errors"] += 1
-        return None
+        answered = await run.product.ask(problem.messages, person.id)
+        right = run.is_right(problem, answered.text)
+        run.tally.seen["answered"] += 1
+        run.tally.seen["right"] += right
+        opinion = person.voice(_answer(run, visit, answered, right), visit.rng)
+        done = deeds(person.settings.implicit, opinion, visit.rng)
+        await _say(run, visit, answered, right, [*opinion.said, *(said for said in done if said.kind not in _AGAIN)])
+        await _verify(run, visit, answered, right)
+        for said in done:
+            if said.kind in _AGAIN:
+                await _go_on(run, visit, answered, right, (opinion, said))
+    except FailedError:
+        run.tally.seen["errors"] += 1
 
 
-def _refused(url: str, status: int, text: str) -> EngineError:
-    key = "name the variable that holds a valid API key with --api-key-env"
-    way_out = key if status in (401, 403) else "check that this is the address of a Loopwise gateway"
-    return EngineError(f"{url} refused a request with status {status} ({text[:200]}); {way_out}.", status)
+def _answer(run: _Run, visit: Visit, answered: Answered, right: bool) -> Answer:
+    problem = visit.problem
+    return Answer(
+        answered.text, right, problem.reference, lambda other: run.is_right(problem, other), attack=visit.attack
+    )
+
+
+async def _say(run: _Run, visit: Visit, answered: Answered, right: bool, said: Sequence[Said]) -> None:
+    """All that follows from one answer, in one request."""
+    rows: list[JsonObject] = []
+    told: list[Told] = []
+    for place, each in enumerate(said):
+        user = each.user or visit.person.id
+        row: JsonObject = {
+            "id": f"{run.name}_{visit.name.replace(' ', '-')}_{place}",
+            "exchange_id": answered.id,
+            "kind": each.kind,
+            "value": each.value,
+            "user": user,
+            **each.fields,
+            **_at(run, visit),
+        }
+        rows.append({name: value for name, value in row.items() if value is not None})
+        true = _true(run, visit.problem, each.value) if each.kind in TEXTS else each.good == right
+        told.append(
+            Told(row["id"], answered.id, user, visit.person.group, each.kind, right, true, poisoned=visit.attack)
+        )
+    await _send(run, rows, told)
+
+
+def _true(run: _Run, problem: Problem, text: str) -> bool:
+    """Whether what somebody wrote is right; what the problem says itself needs no judge."""
+    return text == problem.reference or run.is_right(problem, text)
+
+
+async def _verify(run: _Run, visit: Visit, answered: Answered, right: bool) -> None:
+    """What a team's checker says of a share of the answers: the truth."""
+    if not run.use.verified or random.Random(f"verified {visit.name}").random() >= run.use.verified:
+        return
+    id = f"{run.name}_{visit.name.replace(' ', '-')}_v"
+    row: JsonObject = {"id": id, "exchange_id": answered.id, "kind": "thumbs", "value": 1 if right else -1}
+    told = Told(id, answered.id, None, VERIFIER, "thumbs", right, says_true=True)
+    await _send(run, [{**row, "source": "verifier", **_at(run, visit)}], [told])
+
+
+async def _send(run: _Run, rows: Sequence[JsonObject], told: Sequence[Told]) -> None:
+    if rows:
+        run.tally.write(told)
+        await run.product.say(rows)
+        run.tally.count(told)
+
+
+def _at(run: _Run, visit: Visit) -> JsonObject:
+    """When it is said, if the simulated time is not this one: it ends when the run begins."""
+    days = run.use.days
+    return {"at": run.until_s - _DAY_S * days * (1.0 - visit.place)} if days else {}
+
+
+async def _go_on(run: _Run, visit: Visit, answered: Answered, right: bool, done: tuple[Opinion, Said]) -> None:
+    """Asks the same again, or says the next thing; the gateway sees what that means, under an id that follows from the
+    second answer's."""
+    opinion, said = done
+    person = visit.person
+    messages: list[Message] = list(visit.problem.messages)
+    if said.kind == "follow_up":
+        words = "Thank you." if opinion.taken_for_right else "That is not right. Please try again."
+        messages += [{"role": "assistant", "content": answered.text}, {"role": "user", "content": words}]
+    second = await run.product.ask(messages, person.id)
+    run.tally.seen["again"] += 1
+    told = Told(
+        f"seen_{said.kind}_{second.id}", answered.id, person.id, person.group, said.kind, right, said.good == right
+    )
+    run.tally.write([told])
+    run.tally.count([told])
 
 
 async def _all_or_first_error(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
@@ -165,18 +176,3 @@ async def _all_or_first_error(coroutines: Sequence[Coroutine[Any, Any, None]]) -
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _counts(seen: Counter[str], events: int, kinds: set[str], seconds: float) -> Counts:
-    return Counts(
-        events=events,
-        by_kind={kind: seen[kind] for kind in sorted(kinds)},
-        right=seen["right"],
-        thumbs_up=seen["up"],
-        thumbs_down=seen["down"],
-        false_thumbs=seen["false_thumbs"],
-        corrections=seen["corrections"],
-        false_corrections=seen["false_corrections"],
-        errors=seen["errors"],
-        seconds=round(seconds, 3),
-    )

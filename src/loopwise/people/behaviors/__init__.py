@@ -1,0 +1,1 @@
+"""How people behave: one small file each, and one line in ``table.py``."""
