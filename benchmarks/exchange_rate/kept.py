@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Mapping
@@ -17,8 +18,8 @@ class Kept:
     """Cells of one part in one file. Its name changes with the sizes and with the code that decides a cell's scores."""
 
     def __init__(self, folder: Path, part: str, sizes: Sizes, code: tuple[str, ...]):
-        source = b"".join((Path(__file__).parent / name).read_bytes() for name in code)
-        named = hashlib.sha256(json.dumps(asdict(sizes)).encode() + source).hexdigest()[:12]
+        decides = [json.dumps(asdict(sizes)), *(without_words(Path(__file__).parent / name) for name in code)]
+        named = hashlib.sha256("\0".join(decides).encode()).hexdigest()[:12]
         self.path = folder / f"exchange_rate-{part}-{named}.jsonl"
         self.scores: dict[Cell, Scores] = {}
         if self.path.exists():
@@ -40,3 +41,12 @@ class Kept:
             row = json.loads(line)
             scores = row.pop("scores")
             self.scores[Cell(**row)] = scores
+
+
+def without_words(path: Path) -> str:
+    """A file's code without comments and docstrings: what is said about it does not change what it measures."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)

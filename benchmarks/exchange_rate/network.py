@@ -19,8 +19,9 @@ LEAST = 1e-3  # bounds the gradient of a mark that the model held for all but im
 
 @dataclass(frozen=True)
 class Lessons:
-    """N things to learn. ``signs`` is 1 where the class is said to be right, -1 where it is said to be wrong; ``errors``
-    is how likely the learner thinks it that what was said is the opposite of the truth."""
+    """N things to learn. ``signs`` is 1 where a class is said to be right, -1 where it is said to be wrong; ``errors``
+    is how likely the learner thinks it that what was said is the opposite of the truth.
+    """
 
     inputs: Floats  # (N, D)
     classes: Ints  # (N,)

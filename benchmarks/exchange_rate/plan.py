@@ -92,9 +92,9 @@ def model_cells(seed: int, sizes: Sizes) -> Iterator[Cell]:
         yield Cell("model", seed, "labels", middle, shift)
         yield from (Cell("model", seed, "feedback", middle, shift, kind) for kind in explicit)
         yield from (Cell("model", seed, "retrieval", middle, shift, "correction", shown=shown) for shown in (1, 4))
-    yield from (Cell("model", seed, "labels", n, "some") for n in others)
     for kind in explicit:
         yield from (Cell("model", seed, "feedback", n, "some", kind) for n in others)
-        yield from (Cell("model", seed, "feedback", middle, "some", kind, noise) for noise in NOISES[1:])
         yield Cell("model", seed, "random", middle, "some", kind)
+    yield from (Cell("model", seed, "feedback", middle, "some", "correction", noise) for noise in NOISES[1:])
+    yield Cell("model", seed, "feedback", middle, "some", "right/wrong", NOISES[-1])
     yield Cell("model", seed, "feedback", middle, "some", "implicit")
