@@ -83,12 +83,13 @@ def suites(dir: Dir = HERE, json: Json = False) -> None:
 
 
 def trace(
-    id: Annotated[str, typer.Argument(help="An answer, feedback, release or dataset.")],
+    id: Annotated[str, typer.Argument(help="An answer, feedback, release, dataset, example or person.")],
     dir: Dir = HERE,
     json: Json = False,
 ) -> None:
-    """Walks from an answer to its weights, their data and people, or back. Example: loopwise trace tiny@2"""
+    """Walks from an answer to its weights, their data and people (up), and to what came of it (down); and so from
+    whatever stands between them. An example is DATASET#NUMBER. Example: loopwise trace tiny@2"""
     with opened(dir) as project:
         links = chain(project, id)
-    rows = [(link["what"], link["id"], link["says"]) for link in links]
-    emit({"chain": links}, json, table(["what", "id", "says"], rows))
+    rows = [(link["way"], link["what"], link["id"], link["says"]) for link in links]
+    emit({"chain": links}, json, table(["way", "what", "id", "says"], rows))

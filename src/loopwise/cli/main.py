@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module in loopwise.cli, what 
     "datasets": ("data", "what was made to train on; 'datasets show NAME' for the manifest"),
     "suites": ("data", "what is evaluated on"),
     "trace": ("data", "from an answer to its weights, their data and people, or back"),
+    "forget": ("forget", "removes a person's rows, and lists what learned from them"),
     "keys": ("keys", "makes, lists and revokes API keys"),
     "doctor": ("doctor", "checks what usually goes wrong, and says what to do"),
 }

@@ -15,6 +15,7 @@ from loopwise.store.lookups import STREAMED, find
 from loopwise.store.schema import exchanges
 from loopwise.types import Exchange
 
+Told = tuple[int, list[str]]  # a count, and the first few ids
 _FIELDS = tuple(field.name for field in fields(Exchange))
 # The latest of each by a step into an index, however many exchanges an episode has. Embeddings are no turn of it.
 _LATEST = """
@@ -83,6 +84,13 @@ def count(conn: Connection) -> int:
 def count_by_release(conn: Connection) -> dict[str, int]:
     query = select(exchanges.c.release, func.count().label("n")).group_by(exchanges.c.release)
     return {row.release: row.n for row in conn.execute(query)}
+
+
+def first_of(conn: Connection, most: int | None, *, user: str | None = None, release: str | None = None) -> Told:
+    """How many exchanges a person had, or a release answered, and ``most`` of their ids (None: all)."""
+    whose = exchanges.c.user == user if user is not None else exchanges.c.release == release
+    n = conn.scalar(select(func.count()).select_from(exchanges).where(whose)) or 0
+    return n, list(conn.scalars(select(exchanges.c.id).where(whose).limit(most)))
 
 
 def _latest(conn: Connection, column: str, values: Collection[Any]) -> dict[Any, tuple[str, float]]:

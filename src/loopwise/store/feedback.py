@@ -47,6 +47,15 @@ def of_exchange(conn: Connection, exchange_id: str) -> list[Feedback]:
     return [feedback_of(row) for row in conn.execute(query).mappings()]
 
 
+def of_person(conn: Connection, user: str, most: int) -> tuple[dict[str, int], list[str]]:
+    """How much a person said, by kind, and ``most`` ids of it. Reads the whole table."""
+    theirs = feedback.c.user == user
+    query = select(feedback.c.kind, func.count().label("n")).where(theirs).group_by(feedback.c.kind)
+    counts = {row.kind: row.n for row in conn.execute(query.order_by(feedback.c.kind))}
+    first = select(feedback.c.id).where(theirs).order_by(feedback.c.seq).limit(most) if counts else None
+    return counts, [] if first is None else list(conn.scalars(first))
+
+
 def get(conn: Connection, feedback_id: str) -> Feedback | None:
     row = conn.execute(select(feedback).where(feedback.c.id == feedback_id)).mappings().first()
     return feedback_of(row) if row else None

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, select
 from loopwise.store.inserts import insert_new
 from loopwise.store.schema import meta
 
+_PSEUDONYM_KEY = select(meta.c.value).where(meta.c.key == "pseudonym_key")
+
 
 def prove_writable(conn: Connection) -> None:
     """Writes a row, so that a commit shows whether the disk still takes one."""
@@ -20,4 +22,10 @@ def prove_writable(conn: Connection) -> None:
 def pseudonym_key(conn: Connection) -> bytes:
     """The secret with which end-user ids are hashed; made once per project. Wants a writing connection."""
     insert_new(conn, meta, [{"key": "pseudonym_key", "value": secrets.token_hex(32)}])
-    return bytes.fromhex(conn.scalars(select(meta.c.value).where(meta.c.key == "pseudonym_key")).one())
+    return bytes.fromhex(conn.scalars(_PSEUDONYM_KEY).one())
+
+
+def made_pseudonym_key(conn: Connection) -> bytes | None:
+    """The same secret; None where no pseudonym was ever made."""
+    found = conn.scalar(_PSEUDONYM_KEY)
+    return None if found is None else bytes.fromhex(found)
