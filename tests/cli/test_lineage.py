@@ -1,4 +1,4 @@
-"""``loopwise trace`` walks both ways between answer, release, dataset, example, feedback, person; ``forget`` removes."""
+"""``loopwise trace`` walks both ways between answer, release, dataset, example, feedback, person; ``forget`` cuts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDS = "the heron stands by the weir"
 
 @dataclass(frozen=True)
 class Names:
-    """Of a small history: ada asks t@0 and corrects it, bob asks t@0 and likes it; t@1 learns both, t@2, from t@1, bob's
+    """Of a small history: ada asks t@0 and corrects it, bob asks it and likes it; t@1 learns both, t@2, from t@1, bob's
     alone; and cleo asks t@1."""
 
     dir: Path
