@@ -62,24 +62,25 @@ def one_seed(seed: int, turns: int, folder: Path) -> dict:
 def corpus_alone(project_dir: Path, turns: int, seed: int) -> list[dict]:
     """Scores after each turn of the control, on the demo's final suite."""
     from loopwise.cli.output import scored
+    from loopwise.config import CurateSettings
     from loopwise.curate import pipeline
     from loopwise.engine.embedded.local import LocalEngine
     from loopwise.practice.rollout import score_suite
     from loopwise.stats.intervals import mean_interval
     from loopwise.tiny import corpus
-    from loopwise.train import SftSettings, train_sft
+    from loopwise.train import RunSettings, train
     from loopwise.verify.pool import VerifierPool
 
     found = []
     with opened(project_dir) as project, VerifierPool() as pool, LocalEngine(project.settings.models) as engine:
         settings = project.settings
         rows = [Example(row.messages, row.completion, "demonstration", row.source, (row.id,)) for row in corpus.build()]
-        uncapped = pipeline.CurateSettings(per_prompt=len(rows), per_person=len(rows))
-        dataset = pipeline.curate(rows, [], [], uncapped, settings.dir / "control")
+        uncapped = CurateSettings(per_prompt=len(rows))
+        dataset = pipeline.curate(rows, [], [], uncapped, pipeline.Guards(), 0.0, settings.dir / "control")
         suite, parent = project.suite("final"), located(project, "tiny@0")
         for turn in range(1, turns + 1):
-            wanted = SftSettings.of(settings.train, seed * 1_000 + turn)
-            made = train_sft(dataset, parent, settings.models / f"control@{turn}", wanted, silent)
+            wanted = RunSettings.of(settings.train, seed * 1_000 + turn)
+            made = train(dataset, parent, settings.models / f"control@{turn}", wanted, silent)
             parent = Release(made.name, "candidate", made.parent, dataset.name, made.fingerprint, str(made.path), 0.0)
             scores = score_suite(engine, pool, made.name, suite).scores
             found.append(scored(mean_interval([float(score >= 1.0) for score in scores])))

@@ -4,7 +4,7 @@
 
 All arms train the same model on the same rows and batches of 64 in float32; their runs are interleaved.
 
-- loopwise: the trainer that ``train_sft`` runs.
+- loopwise: the trainer that ``train`` runs.
 - SFTTrainer, defaults: TRL's own, told only what a CPU needs (use_cpu, no bf16); it checkpoints gradients.
 - SFTTrainer, tuned: besides no checkpointing, and rows grouped by length.
 - bare loop: a PyTorch loop over the Hugging Face model with attention mask, the model's own loss and fused AdamW.
@@ -39,11 +39,13 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from loopwise.curate.anchors import load
-from loopwise.train import SftSettings
+from loopwise.train import RunSettings
 from loopwise.train.batches import IGNORED, Batches, schedule
+from loopwise.train.masking import Conversation, Masked, Masker
 from loopwise.train.norm import use_fast_norms
-from loopwise.train.rows import TokenRow, tokenize
-from loopwise.train.trainer import History, build
+from loopwise.train.rows import TokenRow
+from loopwise.train.sft import build
+from loopwise.train.watch import History
 
 TINY = Path(__file__).parents[1] / "src" / "loopwise" / "tiny"
 BATCH = 64
@@ -67,10 +69,10 @@ def timed(n: int, work: Callable[[], object]) -> Timed:
 def loopwise(rows: Sequence[TokenRow], steps: int, scratch: Path) -> Timed:
     model, tokenizer = AutoModelForCausalLM.from_pretrained(TINY / "model"), tokenizer_of()
     use_fast_norms(model)
-    settings = SftSettings(examples=steps * BATCH, batch=BATCH, learning_rate=RATE)
+    settings = RunSettings(examples=steps * BATCH, batch=BATCH, learning_rate=RATE)
     plan_SB = schedule([len(row.ids) for row in rows], BATCH, steps, seed=0)
     history = History(lambda step, done, total: None)
-    trainer = build(model, tokenizer, Batches(rows, plan_SB, 0), settings, scratch, history)
+    trainer = build(model, tokenizer, Batches(rows, plan_SB, 0), settings, scratch, [history])
     return timed(steps * BATCH, trainer.train)
 
 
@@ -110,7 +112,7 @@ def bare_loop(rows: Sequence[TokenRow], steps: int, scratch: Path) -> Timed:
         for step in range(steps):
             batch = batches[step]
             length = batch["input_ids"].shape[1]
-            mask_BT = torch.arange(length) < lengths[batches.schedule[step]][:, None]
+            mask_BT = torch.arange(length) < lengths[batches.plan[step]][:, None]
             model(input_ids=batch["input_ids"], labels=batch["labels"], attention_mask=mask_BT.long()).loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -134,9 +136,15 @@ def tokenizer_of():
 def corpus_rows() -> list[TokenRow]:
     """The embedded model's corpus, in tokens."""
     corpus = load(TINY / "anchors.jsonl")
-    prompts = [list(example.messages) for example in corpus]
-    answers = [[{"role": "assistant", "content": example.completion}] for example in corpus]
-    return [TokenRow(ids, start, 1.0) for ids, start in tokenize(tokenizer_of(), prompts, answers)]
+    conversations = [
+        Conversation(
+            [dict(message) for message in example.messages], {"role": "assistant", "content": example.completion}
+        )
+        for example in corpus
+    ]
+    tokenizer = tokenizer_of()
+    masked = Masker(tokenizer, frozenset({tokenizer.eos_token_id})).mask(conversations)
+    return [TokenRow(row.ids, row.start, 1.0) for row in masked if isinstance(row, Masked)]
 
 
 def summary(runs: Sequence[Timed]) -> dict[str, dict[str, float]]:

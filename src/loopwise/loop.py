@@ -15,7 +15,7 @@ from functools import partial
 from loopwise import gate as referee, release as levers
 from loopwise.config import PracticeSettings, Settings, TrainSettings
 from loopwise.curate import pipeline
-from loopwise.curate.examples import from_exchanges, from_judged
+from loopwise.curate.examples import from_judged, from_people, with_signals
 from loopwise.errors import TrainingError, TransitionError
 from loopwise.practice import practise as practising
 from loopwise.practice.scoring import scores_of
@@ -89,10 +89,11 @@ def curate(parts: Parts, number: int, done: Records) -> JsonObject:
         said = [row for _, row in feedback.up_to(conn, done["gather"]["feedback"])]
         judged = [group for _, group in attempts.up_to(conn, number)]
     practised = [example for order, group in enumerate(judged) for example in from_judged(group, order)]
-    people = from_exchanges(served, signals(said, {exchange.id: exchange for _, exchange in served}))
-    settings = pipeline.CurateSettings(anchor_share=done["gather"]["settings"]["anchors"]["share"])
-    out = parts.store.root / "datasets"
-    dataset = pipeline.curate([*practised, *people], parts.suites, parts.anchors, settings, out)
+    meant = signals(said, {exchange.id: exchange for _, exchange in served})
+    people = list(from_people(with_signals(served, meant)))
+    share, out = done["gather"]["settings"]["anchors"]["share"], parts.store.root / "datasets"
+    found, settings = [*practised, *people], parts.settings.curate
+    dataset = pipeline.curate(found, parts.suites, parts.anchors, settings, pipeline.Guards(), share, out)
     with parts.store.writing() as conn:
         artifacts.add_dataset(conn, dataset, number, parts.store.root)
     return {"dataset": dataset.name, "examples": dataset.n, "people": len(people)}
@@ -100,15 +101,15 @@ def curate(parts: Parts, number: int, done: Records) -> JsonObject:
 
 def train(parts: Parts, number: int, done: Records) -> JsonObject:
     """The champion learns the dataset. A run that must not become a candidate is a result, with its reason."""
-    from loopwise.train import SftSettings, train_sft  # imports torch: seconds that only this stage needs
+    from loopwise.train import RunSettings, train as trained  # imports torch: seconds that only this stage needs
 
-    settings = SftSettings.of(TrainSettings(**done["gather"]["settings"]["train"]), seed=done["gather"]["seed"])
+    settings = RunSettings.of(TrainSettings(**done["gather"]["settings"]["train"]), seed=done["gather"]["seed"])
     with parts.store.reading() as conn:
         dataset = artifacts.dataset(conn, done["curate"]["dataset"], parts.store.root)
         parent = releases.located(conn, done["gather"]["champion"], parts.store.root)
     out = parts.settings.models / f"{parent.name.split('@')[0]}@{number}"
     try:
-        made = train_sft(dataset, parent, out, settings, parts.progress)
+        made = trained(dataset, parent, out, settings, parts.progress)
     except TrainingError as error:
         return {"candidate": None, "reason": str(error)}
     with parts.store.writing() as conn:

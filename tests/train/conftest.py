@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from loopwise.curate.parquet import write
 from loopwise.engine.embedded.weights import fingerprint
-from loopwise.types import Dataset, Example, Release
+from loopwise.train.method import Parent
+from loopwise.types import Dataset, Example, ExampleKind, Release
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -21,7 +23,22 @@ TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+TOOL_TEMPLATE = (
+    "{% if tools %}<|im_start|>system\n{% for t in tools %}{{ t | tojson }}\n{% endfor %}<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}<call>{{ c.function.name }} {{ c.function.arguments | tojson }}</call>"
+    "{% endfor %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 MakeDataset = Callable[[Sequence[tuple[str, str]]], Dataset]
+WriteDataset = Callable[[Sequence[Example]], Dataset]
+
+
+def silent(step: str, done: int, total: int) -> None: ...
+
+
+def example(question: str, answer: str, kind: ExampleKind = "practice", **more) -> Example:
+    return Example(({"role": "user", "content": question},), answer, kind, "s", (question,), **more)
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -68,12 +85,19 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 
 @pytest.fixture
-def make_dataset(tmp_path: Path) -> MakeDataset:
-    def make(pairs: Sequence[tuple[str, str]]) -> Dataset:
-        rows = [
-            Example(({"role": "user", "content": question},), answer, "practice", "s", (str(i),))
-            for i, (question, answer) in enumerate(pairs)
-        ]
-        return write(rows, {}, tmp_path)
+def write_dataset(tmp_path: Path) -> WriteDataset:
+    return lambda examples: write(examples, {}, tmp_path)
 
-    return make
+
+@pytest.fixture
+def make_dataset(write_dataset: WriteDataset) -> MakeDataset:
+    return lambda pairs: write_dataset(
+        [replace(example(question, answer), provenance=(str(i),)) for i, (question, answer) in enumerate(pairs)]
+    )
+
+
+@pytest.fixture
+def made_with(parent) -> Parent:
+    """What batches are made with."""
+    model = AutoModelForCausalLM.from_pretrained(parent.path)
+    return Parent(model, pad_id=256, max_length=128)

@@ -5,6 +5,9 @@ from transformers import AutoTokenizer
 
 from loopwise.errors import TrainingError
 from loopwise.train import rows
+from loopwise.train.masking import Masker
+
+from .conftest import example
 
 
 @pytest.fixture
@@ -12,36 +15,52 @@ def tokenizer(parent):
     return AutoTokenizer.from_pretrained(parent.path)
 
 
-def test_the_answer_begins_after_the_generation_prompt(tokenizer, make_dataset):
-    (row,) = rows.read(make_dataset([("ab", "ba")]).path, tokenizer, max_length=100).rows
-
-    assert tokenizer.decode(row.ids[: row.start]) == "<|im_start|>user\nab<|im_end|>\n<|im_start|>assistant\n"
-    assert tokenizer.decode(row.ids[row.start :]) == "ba<|im_end|>\n"
+def read(dataset, tokenizer, max_length: int = 100) -> rows.Rows:
+    return rows.read(dataset.path, Masker(tokenizer, frozenset({tokenizer.eos_token_id})), max_length)
 
 
-def test_a_row_that_is_too_long_is_left_out_and_counted(tokenizer, make_dataset):
-    dataset = make_dataset([("a", "b"), ("a" * 200, "b")])
+def test_a_row_says_what_it_teaches(tokenizer, write_dataset):
+    found = read(write_dataset([example("ab", "ba", "pair", rejected="bb", weight=0.5)]), tokenizer)
 
-    read = rows.read(dataset.path, tokenizer, max_length=100)
-
-    assert (len(read.rows), read.too_long) == (1, 1)
-
-
-def test_a_template_that_renders_the_prompt_alone_differently_is_refused(tokenizer, make_dataset):
-    tokenizer.chat_template = tokenizer.chat_template.replace("assistant\n{% endif %}", "assistant\n<think>{% endif %}")
-
-    with pytest.raises(TrainingError, match=r"does not render a prompt as the beginning.*<think>"):
-        rows.read(make_dataset([("a", "b")]).path, tokenizer, max_length=100)
+    (row,) = found.rows
+    assert row.kind == "pair"
+    assert tokenizer.decode(row.answer.ids[row.answer.start :]) == "ba<|im_end|>"
+    assert tokenizer.decode(row.rejected.ids[row.rejected.start :]) == "bb<|im_end|>"
+    assert row.answer.ids[: row.answer.start] == row.rejected.ids[: row.rejected.start]
+    assert row.answer.weight == row.rejected.weight == 0.5
 
 
-def test_a_model_without_a_template_is_refused(tokenizer, make_dataset):
-    tokenizer.chat_template = None
+def test_rows_of_one_prompt_share_its_hash_and_others_do_not(tokenizer, make_dataset):
+    found = read(make_dataset([("a", "1"), ("a", "2"), ("b", "1")]), tokenizer).rows
 
-    with pytest.raises(TrainingError, match="no chat template"):
-        rows.read(make_dataset([("a", "b")]).path, tokenizer, max_length=100)
+    assert sorted(len([row for row in found if row.prompt == other.prompt]) for other in found) == [1, 2, 2]
 
 
-@pytest.mark.parametrize("pairs", [[], [("a" * 200, "b")]])
-def test_a_dataset_with_nothing_to_learn_is_refused(tokenizer, make_dataset, pairs):
-    with pytest.raises(TrainingError, match="nothing to learn from"):
-        rows.read(make_dataset(pairs).path, tokenizer, max_length=100)
+def test_what_cannot_be_learned_is_left_out_and_counted(tokenizer, write_dataset):
+    call = {"type": "function", "function": {"name": "f", "arguments": "{not json"}}
+    dataset = write_dataset(
+        [
+            example("a", "b"),
+            example("a" * 200, "b"),
+            example("c", "d", weight=0.0),
+            example("e", "", tool_calls=(call,)),
+        ]
+    )
+
+    found = read(dataset, tokenizer)
+
+    assert len(found.rows) == 1
+    assert found.left_out == {"too long": 1, "no weight": 1, "tool arguments are no JSON object": 1}
+
+
+def test_a_few_conversations_that_the_template_refuses_are_left_out(tokenizer, write_dataset):
+    tokenizer.chat_template = "{% if messages[0].content == 'odd' %}{{ raise_exception('no') }}{% endif %}" + (
+        tokenizer.chat_template
+    )
+    many = [example(f"q{i}", "a") for i in range(19)]
+
+    found = read(write_dataset([*many, example("odd", "a")]), tokenizer)
+
+    assert (len(found.rows), found.left_out) == (19, {"the template refuses it": 1})
+    with pytest.raises(TrainingError, match=r"3 of the 22 rows .* template fails on a conversation: no"):
+        read(write_dataset([*many, *(example("odd", f"a{i}") for i in range(3))]), tokenizer)

@@ -11,14 +11,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from loopwise.engine.embedded.weights import fingerprint
 from loopwise.errors import StoreError, TrainingError
-from loopwise.train.settings import SftSettings
-from loopwise.train.sft import train_sft
+from loopwise.train import RunSettings, train
 
-PAIRS = [("ab", "yes"), ("cd", "no"), ("ef", "maybe"), ("gh", "42")]
-SHORT = SftSettings(examples=64, batch=8, learning_rate=2e-3, seed=1)
+from .conftest import silent
 
-
-def silent(step: str, done: int, total: int) -> None: ...
+PAIRS = [("ab", "yes"), ("cd", "no"), ("ef", "maybe"), ("gh", "42"), ("ij", "A"), ("kl", "B"), ("mn", "C"), ("op", "D")]
+SHORT = RunSettings(examples=64, batch=8, learning_rate=2e-3, seed=1)
 
 
 def greedy(folder: Path, question: str) -> str:
@@ -32,11 +30,11 @@ def greedy(folder: Path, question: str) -> str:
 
 
 def test_a_tiny_model_learns_reloads_and_serves_what_it_learned(parent, make_dataset, tmp_path):
-    settings = SftSettings(examples=1_600, batch=16, learning_rate=4e-3)
+    settings = RunSettings(examples=1_600, batch=16, learning_rate=4e-3)
     told: list[tuple[str, int, int]] = []
 
     dataset = make_dataset(PAIRS)
-    made = train_sft(dataset, parent, tmp_path / "c1", settings, lambda *step: told.append(step))
+    made = train(dataset, parent, tmp_path / "c1", settings, lambda *step: told.append(step))
 
     assert [greedy(made.path, question) for question, _ in PAIRS] == [answer for _, answer in PAIRS]
     assert made.metrics["last_loss"] < 0.1 < 3.0 < made.metrics["first_loss"]
@@ -46,19 +44,22 @@ def test_a_tiny_model_learns_reloads_and_serves_what_it_learned(parent, make_dat
 
 
 def test_the_candidate_says_what_is_needed_to_make_it_again(parent, make_dataset, tmp_path):
-    made = train_sft(make_dataset(PAIRS), parent, tmp_path / "c1", SHORT, silent)
+    made = train(make_dataset(PAIRS), parent, tmp_path / "c1", SHORT, silent)
 
     assert made.settings == {
-        "method": "full",
+        "method": "auto",
+        "weights": "full",
         "examples": 64,
         "batch": 8,
         "learning_rate": 2e-3,
         "max_length": 1_024,
         "lora_rank": 16,
+        "kl_limit": None,
         "seed": 1,
         "threads": None,
+        "checkpoint_s": 60.0,
     }
-    assert (made.metrics["steps"], made.metrics["examples"], made.metrics["passes"]) == (8, 64, 16.0)
+    assert (made.metrics["steps"], made.metrics["examples"], made.metrics["passes"]) == (8, 64, 8.0)
     assert made.metrics["threads"] == 1
     assert [point["step"] for point in made.metrics["history"]] == list(range(1, 9))
     assert made.metrics["history"][-1]["learning_rate"] < made.metrics["history"][1]["learning_rate"]
@@ -68,17 +69,17 @@ def test_the_candidate_says_what_is_needed_to_make_it_again(parent, make_dataset
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(parent, make_dataset, tmp_path):
     dataset = make_dataset(PAIRS * 3)
 
-    first = train_sft(dataset, parent, tmp_path / "a", SHORT, silent)
-    again = train_sft(dataset, parent, tmp_path / "b", SHORT, silent)
-    other = train_sft(dataset, parent, tmp_path / "c", replace(SHORT, seed=2), silent)
+    first = train(dataset, parent, tmp_path / "a", SHORT, silent)
+    again = train(dataset, parent, tmp_path / "b", SHORT, silent)
+    other = train(dataset, parent, tmp_path / "c", replace(SHORT, seed=2), silent)
 
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
 def test_lora_is_merged_so_that_the_folder_serves_without_adapters(parent, make_dataset, tmp_path):
-    settings = SftSettings(method="lora", examples=128, batch=8, learning_rate=1e-2, lora_rank=4)
+    settings = RunSettings(weights="lora", examples=128, batch=8, learning_rate=1e-2, lora_rank=4)
 
-    made = train_sft(make_dataset(PAIRS), parent, tmp_path / "c1", settings, silent)
+    made = train(make_dataset(PAIRS), parent, tmp_path / "c1", settings, silent)
 
     before = load_file(Path(parent.path) / "model.safetensors")
     after = load_file(made.path / "model.safetensors")
@@ -93,10 +94,10 @@ def test_lora_is_merged_so_that_the_folder_serves_without_adapters(parent, make_
 
 
 def test_lora_repeats_by_its_seed(parent, make_dataset, tmp_path):
-    dataset, settings = make_dataset(PAIRS), replace(SHORT, method="lora", examples=8)
+    dataset, settings = make_dataset(PAIRS), replace(SHORT, weights="lora", examples=8)
 
-    first = train_sft(dataset, parent, tmp_path / "a", settings, silent)
-    again = train_sft(dataset, parent, tmp_path / "b", settings, silent)
+    first = train(dataset, parent, tmp_path / "a", settings, silent)
+    again = train(dataset, parent, tmp_path / "b", settings, silent)
 
     assert first.fingerprint == again.fingerprint
 
@@ -107,20 +108,20 @@ def test_the_loss_is_the_mean_over_answer_tokens_alone(parent, make_dataset, tmp
     total, count = 0.0, 0
     for question, answer in PAIRS:
         head = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-        ids = torch.tensor([tokenizer(head + answer + "<|im_end|>\n")["input_ids"]])
+        ids = torch.tensor([tokenizer(head + answer + "<|im_end|>")["input_ids"]])
         start = len(tokenizer(head)["input_ids"])
         with torch.no_grad():
             logp = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
         total -= sum(logp[at - 1, ids[0, at]].item() for at in range(start, ids.shape[1]))
         count += ids.shape[1] - start
 
-    made = train_sft(make_dataset(PAIRS), parent, tmp_path / "c", replace(SHORT, examples=4, batch=4), silent)
+    made = train(make_dataset(PAIRS), parent, tmp_path / "c", replace(SHORT, examples=8, batch=8), silent)
 
     assert made.metrics["first_loss"] == pytest.approx(total / count, rel=1e-4)
 
 
 def test_training_leaves_the_number_of_threads_as_it_was(parent, make_dataset, tmp_path):
-    made = train_sft(make_dataset(PAIRS), parent, tmp_path / "c1", replace(SHORT, threads=2, examples=8), silent)
+    made = train(make_dataset(PAIRS), parent, tmp_path / "c1", replace(SHORT, threads=2, examples=8), silent)
 
     assert made.metrics["threads"] == 2
     assert torch.get_num_threads() == 1
@@ -136,7 +137,7 @@ def test_a_loss_that_is_not_a_number_stops_at_once_and_leaves_nothing(parent, ma
     told: list[int] = []
 
     with pytest.raises(TrainingError, match="loss was nan at step 1"):
-        train_sft(make_dataset(PAIRS), release, tmp_path / "c1", SHORT, lambda _, done, total: told.append(done))
+        train(make_dataset(PAIRS), release, tmp_path / "c1", SHORT, lambda _, done, total: told.append(done))
 
     assert told == []
     assert not (tmp_path / "c1").exists()
@@ -144,17 +145,17 @@ def test_a_loss_that_is_not_a_number_stops_at_once_and_leaves_nothing(parent, ma
 
 def test_weights_that_training_did_not_change_are_refused(parent, make_dataset, tmp_path):
     with pytest.raises(TrainingError, match="every weight as it was"):
-        train_sft(make_dataset(PAIRS), parent, tmp_path / "c1", replace(SHORT, learning_rate=1e-60), silent)
+        train(make_dataset(PAIRS), parent, tmp_path / "c1", replace(SHORT, learning_rate=1e-60), silent)
 
     assert not (tmp_path / "c1").exists()
 
 
 def test_a_parent_that_is_not_what_was_released_is_refused(parent, make_dataset, tmp_path):
     with pytest.raises(StoreError, match="restore the folder"):
-        train_sft(make_dataset(PAIRS), replace(parent, fingerprint="sha256:other"), tmp_path / "c", SHORT, silent)
+        train(make_dataset(PAIRS), replace(parent, fingerprint="sha256:other"), tmp_path / "c", SHORT, silent)
 
 
 def test_training_prints_nothing(parent, make_dataset, tmp_path, capfd):
-    train_sft(make_dataset(PAIRS), parent, tmp_path / "c1", SHORT, silent)
+    train(make_dataset(PAIRS), parent, tmp_path / "c1", SHORT, silent)
 
     assert capfd.readouterr() == ("", "")

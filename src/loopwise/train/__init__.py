@@ -1,7 +1,7 @@
 # pyright: basic
 """Room 4: a dataset becomes a candidate. Importing it loads torch, transformers and TRL, which takes seconds."""
 
-from loopwise.train.settings import SftSettings
-from loopwise.train.sft import train_sft
+from loopwise.train.run import train
+from loopwise.train.settings import RunSettings
 
-__all__ = ["SftSettings", "train_sft"]
+__all__ = ["RunSettings", "train"]

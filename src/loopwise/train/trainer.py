@@ -1,57 +1,51 @@
 # pyright: basic
-"""TRL's SFTTrainer, without what it computes at every step beyond the loss.
+"""What TRL's trainers share here: batches that are fixed beforehand, and nothing computed beyond the loss.
 
-Left out: entropy and token accuracy, the logits of prompt tokens, the attention mask (``batches.py`` says why),
-``datasets.map`` (rows arrive tokenized), telemetry. ``benchmarks/training.py`` measures what that gives.
+Left out of TRL's steps: entropy and token accuracy, the logits of prompt tokens, the attention mask (``batches.py``
+says why), ``datasets.map`` (rows arrive tokenized), telemetry. ``benchmarks/training.py`` measures what that gives.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import datasets
 import torch
-from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
-from trl.trainer.sft_config import SFTConfig
-from trl.trainer.sft_trainer import SFTTrainer
 
 from loopwise.train import health
-from loopwise.train.batches import IGNORED, Batches
-from loopwise.train.settings import SftSettings
-from loopwise.types import Progress
+from loopwise.train.batches import Batch, Planned
+from loopwise.train.settings import RunSettings
 
 _WARMUP = 0.05  # of all steps: AdamW's first steps are blind to the gradient's scale
 _LOGGED = 50  # points in the loss history
 
 
-class CompletionTrainer(SFTTrainer):
-    """SFTTrainer over ready batches; the loss is the weighted mean over answer tokens."""
+class PlannedTrainer(Trainer):
+    """Mixed into one of TRL's trainers, before it: trains on planned batches by its ``batch_loss``."""
 
-    def __init__(self, batches: Batches, **kwargs):
-        # SFTTrainer wants a dataset of rows at construction; what it trains on comes from get_train_dataloader
-        row = batches.rows[0]
-        placeholder = datasets.Dataset.from_dict({"input_ids": [list(row.ids)], "labels": [list(row.ids)]})
-        super().__init__(train_dataset=placeholder, data_collator=lambda rows: rows[0], **kwargs)
-        self.batches = batches
+    planned: Planned
+
+    def terms(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the loss is the weighted mean of, and the weights."""
+        raise NotImplementedError
+
+    def row_losses(self, model, batch: Batch) -> torch.Tensor:
+        """One loss for each row, to compare models by on rows that are held out."""
+        raise NotImplementedError
+
+    def batch_loss(self, model, batch: Batch) -> torch.Tensor:
+        losses, weights = self.terms(model, batch)
+        return (losses * weights).sum() / weights.sum()
 
     def get_train_dataloader(self) -> DataLoader:
-        return DataLoader(self.batches, batch_size=None, shuffle=False)
+        return DataLoader(self.planned, batch_size=None, shuffle=False)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        labels_BT, ids_BT = inputs["labels"], inputs["input_ids"]
-        learned_BT = labels_BT != IGNORED
-        first = int(learned_BT.any(0).to(torch.int8).argmax())  # no row's answer begins before this position
-        kept = ids_BT.shape[1] - first + 1  # an answer token is predicted from the position before it
-        outputs = model(input_ids=ids_BT, logits_to_keep=kept, use_cache=False)
-        learned_BT = learned_BT[:, first:]
-        logits_NV = outputs.logits[:, :-1][learned_BT].float()
-        losses_N = cross_entropy(logits_NV, labels_BT[:, first:][learned_BT], reduction="none")
-        weights_N = inputs["weights"][:, None].expand_as(learned_BT)[learned_BT]
-        loss = (losses_N * weights_N).sum() / weights_N.sum()
-        return (loss, outputs) if return_outputs else loss
+        loss = self.batch_loss(model, inputs)
+        return (loss, None) if return_outputs else loss
 
     def training_step(self, *args, **kwargs) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)
@@ -62,66 +56,54 @@ class CompletionTrainer(SFTTrainer):
         """Not counted: walking all parameters at every step costs 2 % on a small model."""
         return 0
 
+    def create_model_card(self, *args, **kwargs) -> None:
+        """Checkpoints are for resuming alone."""
+
     def _send_telemetry(self) -> None:
         """Training tells nobody outside."""
 
+    def _prepare_dataset(self, dataset, *args, **kwargs):
+        return dataset
 
-class History(TrainerCallback):
-    """Keeps the loss history and reports progress."""
-
-    def __init__(self, progress: Progress):
-        self.progress = progress
-        self.points: list[dict[str, float]] = []
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        if not logs or "loss" not in logs:
-            return
-        health.check_gradient(logs["grad_norm"], state.global_step)
-        point = {"loss": logs["loss"], "learning_rate": logs["learning_rate"], "gradient_norm": logs["grad_norm"]}
-        self.points.append({"step": state.global_step, **point})
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self.progress("train", state.global_step, state.max_steps)
+    def _precompute_ref_logps(self, dataset, *args, **kwargs):
+        """The parent's log-probabilities come with the planned batches."""
+        return dataset
 
 
-def build(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    batches: Batches,
-    settings: SftSettings,
-    scratch: Path,
-    history: History,
-) -> CompletionTrainer:
-    """A trainer ready to run; ``scratch`` is where SFTTrainer would keep checkpoints (it is told to make none)."""
-    steps = len(batches)
+def arguments(settings: RunSettings, steps: int, learning_rate: float, scratch: Path) -> dict[str, Any]:
+    """What TRL's configurations share; ``scratch`` is where checkpoints go, when a callback asks for one."""
     on_gpu = torch.cuda.is_available()
-    config = SFTConfig(
-        output_dir=str(scratch),
-        per_device_train_batch_size=settings.batch,
-        max_steps=steps,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=round(_WARMUP * steps),
-        optim="adamw_torch_fused",
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        seed=settings.seed,
-        use_cpu=not on_gpu,
-        bf16=on_gpu,
-        gradient_checkpointing=None,  # pyright: ignore[reportArgumentType]  # the old name, which TRL turns on
-        activation_checkpointing=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=False,
-        logging_strategy="steps",
-        logging_steps=max(1, steps // _LOGGED),
-        logging_first_step=True,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
-    trainer = CompletionTrainer(batches, model=model, args=config, processing_class=tokenizer, callbacks=[history])
+    return {
+        "output_dir": str(scratch),
+        "per_device_train_batch_size": settings.batch,
+        "max_steps": steps,
+        "learning_rate": learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": round(_WARMUP * steps),
+        "optim": "adamw_torch_fused",
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "seed": settings.seed,
+        "use_cpu": not on_gpu,
+        "bf16": on_gpu,
+        "gradient_checkpointing": None,  # the old name, which TRL turns on
+        "activation_checkpointing": False,
+        "remove_unused_columns": False,
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": False,
+        "logging_strategy": "steps",
+        "logging_steps": max(1, steps // _LOGGED),
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "save_total_limit": 2,  # the one before stays until a new one is whole
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def ready(trainer: Any, planned: Planned) -> Any:
+    """The trainer, told what to train on, and silent."""
+    trainer.planned = planned
     trainer.remove_callback(PrinterCallback)
     return trainer
