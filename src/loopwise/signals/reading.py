@@ -1,33 +1,50 @@
-"""Feedback → signals: which kinds mean something, and which feedback still stands."""
+"""The table of kinds: what each feedback is taken to mean, before anything is known of who gave it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from loopwise.signals import correction, thumbs
+from loopwise.signals import (
+    abandon,
+    accept,
+    comment,
+    copy,
+    correction,
+    edit,
+    follow_up,
+    metric,
+    preference,
+    rating,
+    regenerate,
+    thumbs,
+)
 from loopwise.types import Exchange, Feedback, FeedbackKind, Signal
 
-Reader = Callable[[Feedback, Exchange], Signal]
+Reader = Callable[[Feedback, Exchange], Signal | None]
 
 READERS: dict[FeedbackKind, Reader] = {
-    "correction": correction.read,
     "thumbs": thumbs.read,
+    "rating": rating.read,
+    "metric": metric.read,
+    "correction": correction.read,
+    "preference": preference.read,
+    "comment": comment.read,
+    "accept": accept.read,
+    "copy": copy.read,
+    "edit": edit.read,
+    "regenerate": regenerate.read,
+    "abandon": abandon.read,
+    "follow_up": follow_up.read,
 }
 
 
 def read(feedback: Feedback, exchange: Exchange) -> Signal | None:
-    """What one feedback on ``exchange`` is taken to mean; None for kinds that are kept but not yet understood."""
-    reader = READERS.get(feedback.kind)
-    return reader(feedback, exchange) if reader else None
+    """What one feedback on ``exchange`` is taken to mean; None where it says nothing of how good the answer is."""
+    return READERS[feedback.kind](feedback, exchange)
 
 
 def signals(feedback: Sequence[Feedback], exchanges: Mapping[str, Exchange]) -> list[Signal]:
-    """The signals of all feedback that still stands, by time; ``exchanges`` by id.
-
-    A feedback falls when a later one of the same person names it in ``supersedes``, or is of the same kind on the same
-    choice of the same exchange. Anonymous feedback falls only by name, since it may come from different people.
-    Feedback on an exchange that is not there yet says nothing for now; so does feedback on an episode.
-    """
+    """The signals of thumbs and corrections that still stand, by time, unweighed; ``exchanges`` by id."""
     ordered = sorted(feedback, key=lambda row: (row.at, row.id))
     by_id = {row.id: row for row in ordered}
     fallen = {row.supersedes for row in ordered if row.supersedes in by_id and _may_replace(row, by_id[row.supersedes])}
@@ -35,8 +52,9 @@ def signals(feedback: Sequence[Feedback], exchanges: Mapping[str, Exchange]) -> 
     found: list[Signal] = []
     for row in ordered:
         stands = row.id not in fallen and last.get(_place(row), row.id) == row.id
-        if stands and row.exchange_id is not None and row.exchange_id in exchanges:
-            signal = read(row, exchanges[row.exchange_id])
+        exchange = exchanges.get(row.exchange_id or "")
+        if stands and row.kind in ("thumbs", "correction") and exchange is not None:
+            signal = read(row, exchange)
             if signal is not None:
                 found.append(signal)
     return found

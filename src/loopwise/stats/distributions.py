@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betaincinv, gammaln, ndtr, ndtri, xlog1py, xlogy
+from scipy.special import betainc, betaincinv, gammainc, gammaln, ndtr, ndtri, xlog1py, xlogy
 
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -29,12 +29,18 @@ def beta_quantile(share: float, a: float, b: float) -> float:
     return float(betaincinv(a, b, share))
 
 
-def binomial_at_least(k: ArrayLike, n: ArrayLike, p: float) -> Reals:
+def binomial_at_least(k: ArrayLike, n: ArrayLike, p: ArrayLike) -> Reals:
     """P(Binomial(n, p) >= k), elementwise, for whole k of any sign."""
-    k, n = np.broadcast_arrays(k, n)
+    k, n, p = np.broadcast_arrays(k, n, p)
     inner = (k > 0) & (k <= n)
     tail = betainc(np.where(inner, k, 1), np.where(inner, n - k + 1, 1), p)
     return np.where(inner, tail, np.where(k <= 0, 1.0, 0.0))
+
+
+def poisson_at_least(k: ArrayLike, mean: ArrayLike) -> Reals:
+    """P(Poisson(mean) >= k), elementwise, for whole k of any sign."""
+    k = np.asarray(k)
+    return np.where(k > 0, gammainc(np.maximum(k, 1), mean), 1.0)
 
 
 def binomial_exactly(k: ArrayLike, n: int, p: float) -> Reals:
