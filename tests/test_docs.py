@@ -6,12 +6,12 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from commands import here
 from loopwise import config
 from loopwise.cli.main import COMMANDS
 from loopwise.store import Store, feedback
@@ -57,11 +57,10 @@ def test_the_documents_hold_commands():
 def test_each_documented_command_and_option_exists(where: str, words: list[str]):
     assert words[0] in COMMANDS, where
     shown = words[:2] if words[1:2] and words[1] in ("show", "create", "revoke") else words[:1]
-    help_text = subprocess.run(
-        [sys.executable, "-m", "loopwise.cli.main", *shown, "--help"], capture_output=True, text=True, check=True
-    ).stdout
+    helped = here(*shown, "--help")
+    assert helped.returncode == 0, f"{where}: {helped.stderr}"
     for option in (word.split("=")[0] for word in words if word.startswith("--")):
-        assert option in help_text or option == "--debug", f"{where}: {option} is no option of {shown}"
+        assert option in helped.stdout or option == "--debug", f"{where}: {option} is no option of {shown}"
 
 
 def test_each_make_target_in_the_documents_exists():
@@ -83,9 +82,7 @@ def test_the_documents_commands_run(tmp_path: Path):
     for where, words in sorted(_commands(runnable=True), key=lambda command: command[1][0] != "init"):
         if words not in done:
             done.append(words)
-            ran = subprocess.run(
-                [sys.executable, "-m", "loopwise.cli.main", *words], capture_output=True, text=True, cwd=tmp_path
-            )
+            ran = here(*words, cwd=tmp_path)
             assert ran.returncode == 0, f"{where}: {ran.stderr}"
     assert len(done) >= 7
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands import Done, here, in_process
 from loopwise.cli.init import created
 from loopwise.cli.templates import embedded_toml
 from loopwise.compute.services import free_port
 
 
-def run(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "loopwise.cli.main", *args]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
-
-
-def answer(*args: str) -> Any:
-    done = run(*args, "--json")
+def answer(*args: str, run: Callable[..., Done] = here) -> Any:
+    done = here(*args, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -37,7 +34,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_lists_every_command_without_importing_what_they_need():
     code = "import sys, loopwise.cli.main; print([m for m in ('torch', 'numpy', 'sqlalchemy') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
-    shown = run("--help")
+    shown = in_process("--help")
     assert shown.returncode == 0
     for command in ("init", "up", "demo", "turn", "status", "simulate", "feedback", "practice", "evaluate", "releases",
                     "promote", "rollback", "report", "datasets", "suites", "trace", "doctor"):  # fmt: skip
@@ -69,12 +66,14 @@ def test_suites_say_name_role_version_and_size(project: Path):
 
 
 def test_evaluate_and_practice_give_figures_over_the_real_model(project: Path):
-    scored = answer("evaluate", "champion", "--suite", "spiral_matrix", "--dir", str(project))
+    where = ("--dir", str(project))
+    scored = answer("evaluate", "champion", "--suite", "spiral_matrix", *where, run=in_process)
     assert scored["n"] == 40
     assert 0.0 <= scored["low"] <= scored["score"] <= scored["high"] <= 1.0
     assert [part["name"] for part in scored["slices"]] == ["spiral_matrix"]
     source = "reasoning-gym:spell_backward?min_word_len=3&max_word_len=6"
-    tried = answer("practice", "--source", source, "--problems", "20", "--attempts", "4", "--dir", str(project))
+    practice = ("practice", "--source", source, "--problems", "20", "--attempts", "4")
+    tried = answer(*practice, *where, run=in_process)
     assert (tried["problems"], tried["attempts"], tried["k"]) == (20, 80, 4)
     assert 0.0 < tried["pass_at_1"] < tried["pass_at_k"] <= 1.0
     assert tried["all_right"] + tried["all_wrong"] + tried["mixed"] == 20
@@ -108,22 +107,29 @@ def test_feedback_on_an_unknown_answer_is_kept_and_said_to_be_unknown(project: P
 )
 def test_a_mistake_is_one_sentence_with_its_exit_status(project: Path, args: list[str], status: int, sentence: str):
     where = [] if "--dir" in args else ["--dir", str(project)]
-    done = run(*args, *where, cwd=project.parent)
+    done = here(*args, *where, cwd=project.parent)
     assert done.returncode == status, done.stderr
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_process_ends_with_the_status_and_the_sentence_of_the_mistake(project: Path):
+    done = in_process("promote", "tiny@9", "--dir", str(project))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == here("promote", "tiny@9", "--dir", str(project)).stderr
+    assert "those that exist: tiny@0" in done.stderr
+
+
 @pytest.mark.parametrize("args", [["turm"], ["promote"], ["demo", "--turns", "0"], ["status", "--nonsense"]])
 def test_wrong_usage_is_status_2(args: list[str]):
-    done = run(*args)
+    done = here(*args)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
 
 def test_a_stack_trace_appears_only_with_debug(project: Path):
-    assert "Traceback" in run("promote", "tiny@9", "--debug", "--dir", str(project)).stderr
+    assert "Traceback" in here("promote", "tiny@9", "--debug", "--dir", str(project)).stderr
 
 
 def test_init_refuses_what_cannot_be_meant(tmp_path: Path):
@@ -132,7 +138,7 @@ def test_init_refuses_what_cannot_be_meant(tmp_path: Path):
         (["--base", "models/x"], "--base and --api-key-env go with --url"),
         (["--url", "http://127.0.0.1:9", "--model", "m"], "cannot be reached"),
     ):
-        done = run("init", str(tmp_path / "new"), *args)
+        done = here("init", str(tmp_path / "new"), *args)
         assert done.returncode in (2, 3), done.stderr
         assert sentence in done.stderr
         assert not (tmp_path / "new" / "loopwise.toml").exists()
@@ -154,6 +160,6 @@ def test_a_suite_whose_sources_were_edited_is_refused(project: Path, tmp_path: P
     shutil.copytree(project, changed)
     toml = changed / "loopwise.toml"
     toml.write_text(toml.read_text().replace("spiral_matrix?min_n=2&max_n=2", "spiral_matrix?min_n=3&max_n=3"))
-    done = run("suites", "--dir", str(changed))
+    done = here("suites", "--dir", str(changed))
     assert done.returncode == 2
     assert "[suites.spiral_matrix] source was changed" in done.stderr

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from commands import Done, here, in_process
 from loopwise.compute.services import Service, free_port
 from loopwise.store import Store, keys
 from scripted import Model
@@ -28,16 +26,12 @@ def project(store: Store, model: Model, tmp_path: Path) -> Path:
     return tmp_path
 
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Done]
 
 
 @pytest.fixture
 def run(project: Path) -> Run:
-    def run(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "loopwise.cli.main", *args, "--dir", str(project)]
-        return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables})
-
-    return run
+    return lambda *args: here(*args, "--dir", str(project))
 
 
 def made(run: Run, *args: str) -> Any:
@@ -100,7 +94,7 @@ def start(project: Path) -> Iterator[Callable[[str], str]]:
 
 
 def test_every_address_is_served_with_a_key_and_people_are_simulated_with_it(
-    run: Run, start: Callable[[str], str], model: Model
+    run: Run, start: Callable[[str], str], model: Model, monkeypatch: pytest.MonkeyPatch
 ):
     key = made(run, "mine", "--role", "operator")
     url = start("::")
@@ -111,7 +105,8 @@ def test_every_address_is_served_with_a_key_and_people_are_simulated_with_it(
     alone = run(*use)
     assert (alone.returncode, "--api-key-env" in alone.stderr) == (3, True), alone.stderr
     assert run(*use, "--api-key-env", "NOT_SET_HERE").returncode == 2
-    together = run(*use, "--api-key-env", "KEY", KEY=key["key"])
+    monkeypatch.setenv("KEY", key["key"])
+    together = run(*use, "--api-key-env", "KEY")
     assert json.loads(together.stdout)["events"] == 4, together.stderr
     assert len(model.seen) == 4
 
@@ -120,7 +115,7 @@ def test_another_host_is_refused_at_the_start_without_a_key_that_may_call(run: R
     made(run, "browser", "--role", "feedback")
     toml = (project / "loopwise.toml").read_text().replace("[gateway]\n", '[gateway]\nhost = "0.0.0.0"\n')
     (project / "loopwise.toml").write_text(toml)
-    done = run("up", "--only", "gateway")
+    done = in_process("up", "--only", "gateway", "--dir", str(project))
     assert done.returncode == 2
     assert done.stderr.startswith("loopwise: [gateway] host = '0.0.0.0' would serve other machines")
     assert "loopwise keys create NAME --role operator" in done.stderr
