@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -30,15 +31,33 @@ def model(model_server: Model) -> Model:
     return model_server
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A store in which tiny@0 is champion and tiny@1 waits."""
-    store = Store("sqlite:///loopwise.db", tmp_path, create=True)
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a store with nothing in it: to copy it is faster than to make the tables."""
+    folder = tmp_path_factory.mktemp("empty_store")
+    Store("sqlite:///loopwise.db", folder, create=True).close()
+    return folder / "loopwise.db"
+
+
+@pytest.fixture(scope="session")
+def store_with_champion(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a store in which tiny@0 is champion and tiny@1 waits."""
+    folder = tmp_path_factory.mktemp("store_with_champion")
+    store = Store("sqlite:///loopwise.db", Path(shutil.copy(empty_store, folder)).parent)
     for at, (name, fingerprint) in enumerate(FINGERPRINTS.items()):
         register(
             store, Release(name, "candidate", None, None, fingerprint, f"models/{name}", float(at)), "test", "made"
         )
     promote(store, "tiny@0", "test", "the base")
+    store.close()
+    return folder / "loopwise.db"
+
+
+@pytest.fixture
+def store(store_with_champion: Path, tmp_path: Path) -> Iterator[Store]:
+    """A store in which tiny@0 is champion and tiny@1 waits."""
+    shutil.copy(store_with_champion, tmp_path)
+    store = Store("sqlite:///loopwise.db", tmp_path)
     yield store
     store.close()
 

@@ -8,10 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Thread
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -20,6 +18,7 @@ from starlette.routing import Route
 from loopwise.engine.openai import OpenAIEngine, prompt_seed
 from loopwise.errors import EngineError
 from loopwise.types import JsonObject, SamplingParams
+from scripted import serving
 
 seen: list[JsonObject] = []
 
@@ -66,14 +65,8 @@ def answer(body: JsonObject, texts: list[str]) -> JsonObject:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    app = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-    thread = Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with serving(Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])) as url:
+        yield url
 
 
 def user(text: str) -> list[JsonObject]:

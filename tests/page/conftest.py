@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,10 @@ async def chat(request: Request) -> StreamingResponse:
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Site]:
+def empty(empty_store: Path, tmp_path: Path) -> Iterator[Site]:
     """A project in which nothing has happened."""
-    store = Store("sqlite:///loopwise.db", tmp_path, create=True)
+    shutil.copy(empty_store, tmp_path)
+    store = Store("sqlite:///loopwise.db", tmp_path)
     model = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
     with serving(model) as model_url, serving(create_app(store, Upstream(model_url, None, "embedded", "m"))) as url:
         yield Site(url, store)
