@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+import loopwise.train  # noqa: F401  # before garbage is frozen
 from loopwise.curate.parquet import write
 from loopwise.engine.embedded.weights import fingerprint
 from loopwise.train.method import Parent
@@ -50,6 +52,15 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|im_end|>", chat_template=TEMPLATE
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def frozen_garbage():
+    """What the imports made stays: each training collects garbage, which then takes milliseconds, not half a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +112,24 @@ def made_with(parent) -> Parent:
     """What batches are made with."""
     model = AutoModelForCausalLM.from_pretrained(parent.path)
     return Parent(model, pad_id=256, max_length=128)
+
+
+def answer_logp(model, tokenizer, question: str, answer: str) -> list[float]:
+    """Log-probabilities of an answer's tokens, from the text of the template and full logits: shares no code with
+    training."""
+    head = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+    ids = torch.tensor([tokenizer(f"{head}{answer}<|im_end|>")["input_ids"]])
+    start = len(tokenizer(head)["input_ids"])
+    with torch.no_grad():
+        logp = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
+    return [logp[at - 1, ids[0, at]].item() for at in range(start, ids.shape[1])]
+
+
+def moved(parent: Release, seed: int = 0):
+    """The parent's model, a little away from it."""
+    model = AutoModelForCausalLM.from_pretrained(parent.path)
+    noise = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor += 0.02 * torch.randn(tensor.shape, generator=noise)
+    return model

@@ -13,7 +13,7 @@ from loopwise.engine.embedded.weights import fingerprint
 from loopwise.errors import StoreError, TrainingError
 from loopwise.train import RunSettings, train
 
-from .conftest import silent
+from .conftest import answer_logp, silent
 
 PAIRS = [("ab", "yes"), ("cd", "no"), ("ef", "maybe"), ("gh", "42"), ("ij", "A"), ("kl", "B"), ("mn", "C"), ("op", "D")]
 SHORT = RunSettings(examples=64, batch=8, learning_rate=2e-3, seed=1)
@@ -105,19 +105,11 @@ def test_lora_repeats_by_its_seed(parent, make_dataset, tmp_path):
 def test_the_loss_is_the_mean_over_answer_tokens_alone(parent, make_dataset, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(parent.path)
     model = AutoModelForCausalLM.from_pretrained(parent.path)
-    total, count = 0.0, 0
-    for question, answer in PAIRS:
-        head = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-        ids = torch.tensor([tokenizer(head + answer + "<|im_end|>")["input_ids"]])
-        start = len(tokenizer(head)["input_ids"])
-        with torch.no_grad():
-            logp = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
-        total -= sum(logp[at - 1, ids[0, at]].item() for at in range(start, ids.shape[1]))
-        count += ids.shape[1] - start
+    logps = [logp for pair in PAIRS for logp in answer_logp(model, tokenizer, *pair)]
 
     made = train(make_dataset(PAIRS), parent, tmp_path / "c", replace(SHORT, examples=8, batch=8), silent)
 
-    assert made.metrics["first_loss"] == pytest.approx(total / count, rel=1e-4)
+    assert made.metrics["first_loss"] == pytest.approx(-sum(logps) / len(logps), rel=1e-4)
 
 
 def test_training_leaves_the_number_of_threads_as_it_was(parent, make_dataset, tmp_path):
