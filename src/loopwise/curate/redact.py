@@ -9,6 +9,7 @@ never gives away what was taken out of its question.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +18,18 @@ from typing import Any, cast
 from loopwise.curate.ledger import Ledger
 from loopwise.curate.pii.find import find
 from loopwise.curate.pii.names import name_recognizer
-from loopwise.curate.pii.spans import Kind, Recognizer, Span
+from loopwise.curate.pii.spans import Kind, Recognizer, Span, insert
 from loopwise.curate.strings import Visit, rewritten
 from loopwise.types import Example, Message
 
 STEP = "redact"
 
+_Entity = tuple[Kind, str]
+
 _MARKER = re.compile(r"\[(EMAIL|PHONE|CARD|IBAN|IP|KEY|NAME)(?:_(\d{1,6}))?\]")
-_SPACED: frozenset[Kind] = frozenset({"PHONE", "CARD", "IBAN"})  # the same number may be grouped in another way
+_WORD = re.compile(r"[^\W_]+")
+_LAST_DIGITS = 7  # by which two ways to write a telephone number are compared first
+_NUMBER = re.compile(r"(?<!\w)\(?\+?\d(?:[ .\-()/]{0,2}\d){6,14}(?!\w)", re.ASCII)
 
 
 def redact(
@@ -48,56 +53,64 @@ def redact_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def _redacted(example: Example, ledger: Ledger, more: Sequence[Recognizer]) -> Example:
-    parts = (example.messages, example.completion, example.rejected, example.tool_calls, example.tools)
-    entities = _Entities(more)
-    rewritten(parts, entities.collect)
-    if not entities.numbers:
+    given = parts = (example.messages, example.completion, example.rejected, example.tool_calls, example.tools)
+    while True:  # what stood beside a thing may be plain to see once that is gone: each round leaves less to be found
+        entities = _Entities(more)
+        rewritten(parts, entities.collect)
+        if not entities.numbers:
+            break
+        parts = rewritten(parts, entities.replacing(ledger))
+    if parts is given:
         return example
-    changed = rewritten(parts, entities.replacing(ledger))
-    messages, completion, rejected, tool_calls, tools = cast("tuple[Any, ...]", changed)
+    messages, completion, rejected, tool_calls, tools = cast("tuple[Any, ...]", parts)
     return replace(
         example, messages=messages, completion=completion, rejected=rejected, tool_calls=tool_calls, tools=tools
     )
 
 
 class _Entities:
-    """What one example holds: first collected over all of its texts, then replaced in each."""
+    """What one example holds: first collected over all of its texts, then replaced in each. Both in linear time."""
 
     def __init__(self, more: Sequence[Recognizer]) -> None:
-        self.numbers: dict[tuple[Kind, str], int] = {}  # from 1 within a kind, by first appearance
+        self.numbers: dict[_Entity, int] = {}  # from 1 within a kind, by first appearance
         self._more = more
-        self._spans: dict[tuple[str, str], list[Span]] = {}
-        self._written: dict[tuple[Kind, str], dict[str, None]] = {}  # the ways it is written, in order
+        self._distinct: Counter[str] = Counter()  # by kind
         self._marked: dict[str, int] = {}  # the highest number among placeholders that the text came with
+        self._spans: dict[tuple[str, str], list[Span]] = {}
+        self._ways: dict[str, dict[tuple[str, int], _Entity]] = {}  # first word → (as written, the word's place in it)
+        self._phones: dict[str, str] = {}  # last digits → the number as it was first written
 
     def collect(self, text: str, key: str) -> str:
         """Notes the entities of ``text``, which stands under ``key`` in JSON; changes nothing."""
         before = f"{key}: " if key else ""
-        spans = [
-            span._replace(start=span.start - len(before), end=span.end - len(before), entity=self._same(span))
-            for span in find(before + text, self._more)
-            if span.start >= len(before)
-        ]
+        markers = list(_MARKER.finditer(text)) if "[" in text else []
+        placeholders = {at for marker in markers for at in range(*marker.span())}
+        spans: list[Span] = []
+        for span in find(before + text, self._more):
+            start, end = span.start - len(before), span.end - len(before)
+            if start >= 0 and not placeholders.issuperset(range(start, end)):
+                spans.append(Span(start, end, span.kind, self._same(span)))
         self._spans[text, key] = spans
         for span in spans:
-            self.numbers.setdefault((span.kind, span.entity), 1 + sum(kind == span.kind for kind, _ in self.numbers))
-            self._written.setdefault((span.kind, span.entity), {})[text[span.start : span.end]] = None
-        if "[" in text:
-            for marker in _MARKER.finditer(text):
-                self._marked[marker[1]] = max(self._marked.get(marker[1], 0), int(marker[2] or 1))
+            entity = (span.kind, span.entity)
+            if entity not in self.numbers:
+                self._distinct[span.kind] += 1
+                self.numbers[entity] = self._distinct[span.kind]
+            written = text[span.start : span.end]
+            if word := _WORD.search(written):
+                self._ways.setdefault(word[0], {})[written, word.start()] = entity
+        for marker in markers:
+            self._marked[marker[1]] = max(self._marked.get(marker[1], 0), int(marker[2] or 1))
         return text
 
     def replacing(self, ledger: Ledger) -> Visit:
-        again = [(entity, self._pattern(*entity)) for entity in self.numbers]
-
         def replaced(text: str, key: str) -> str:
             spans = list(self._spans[text, key])
-            for entity, pattern in again:
-                echoes = [Span(*match.span(), *entity) for match in pattern.finditer(text)]
-                spans += [echo for echo in echoes if all(echo.end <= s.start or s.end <= echo.start for s in spans)]
+            for echo in (*self._echoes(text), *self._phones_again(text)):
+                insert(spans, echo)
             pieces: list[str] = []
             end = 0
-            for span in sorted(spans):
+            for span in spans:
                 pieces += [text[end : span.start], self._placeholder(span)]
                 end = span.end
                 ledger.change(STEP, span.kind)
@@ -105,24 +118,32 @@ class _Entities:
 
         return replaced
 
-    def _same(self, span: Span) -> str:
-        """The entity as it is known already: a telephone number with and without its country code is one."""
-        if span.kind == "PHONE":
-            for kind, known in self.numbers:
-                if kind == "PHONE" and (known.endswith(span.entity) or span.entity.endswith(known)):
-                    return known
-        return span.entity
-
     def _placeholder(self, span: Span) -> str:
         marked = self._marked.get(span.kind, 0)
-        alone = sum(kind == span.kind for kind, _ in self.numbers) == 1
-        if alone and not marked:
+        if self._distinct[span.kind] == 1 and not marked:
             return f"[{span.kind}]"
         return f"[{span.kind}_{marked + self.numbers[span.kind, span.entity]}]"
 
-    def _pattern(self, kind: Kind, entity: str) -> re.Pattern[str]:
-        ways = [re.escape(written) for written in self._written[kind, entity]]
-        if kind in _SPACED:
-            ways.append(r"[ .\-()/]{0,2}".join(entity))
-        ways.sort(key=len, reverse=True)
-        return re.compile(rf"(?<![^\W_])(?:{'|'.join(ways)})(?![^\W_])", re.IGNORECASE if kind == "EMAIL" else 0)
+    def _same(self, span: Span) -> str:
+        """The entity as it is known already: a telephone number with and without its country code is one."""
+        if span.kind != "PHONE":
+            return span.entity
+        known = self._phones.setdefault(span.entity[-_LAST_DIGITS:], span.entity)
+        return known if known.endswith(span.entity) or span.entity.endswith(known) else span.entity
+
+    def _echoes(self, text: str) -> Iterator[Span]:
+        """Where ``text`` has what is known, letter by letter, and not as a part of a longer word."""
+        for word in _WORD.finditer(text):
+            for (written, place), entity in self._ways.get(word[0], {}).items():
+                start = word.start() - place
+                end = start + len(written)
+                if start >= 0 and text.startswith(written, start) and not text[end : end + 1].isalnum():
+                    yield Span(start, end, *entity)
+
+    def _phones_again(self, text: str) -> Iterator[Span]:
+        """Known telephone numbers in other groupings, where no word says that they are such."""
+        for match in _NUMBER.finditer(text) if self._phones else ():
+            digits = re.sub(r"\D", "", match[0]).lstrip("0")
+            known = self._phones.get(digits[-_LAST_DIGITS:], "")
+            if known and (known.endswith(digits) or digits.endswith(known)):
+                yield Span(*match.span(), "PHONE", known)

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 
 from loopwise.curate.pii.spans import Seen, Span
 
-FEWEST_DIGITS = 13
+FEWEST_DIGITS = 14
 _GAP = r"(?:[ .\-]|\r?\n){1,2}"
+_LONG = re.compile(r"\d(?:[ .\-\r\n\t]{0,6}\d){13}", re.ASCII)
 _GROUPED = re.compile(
-    rf"(?<!\d)(?<!\w[.,\-])(?=(\d{{13,19}}|\d{{4}}{_GAP}\d{{4}}{_GAP}\d{{4}}{_GAP}\d{{4}}(?:{_GAP}\d{{3}})?"
+    rf"(?<!\d)(?<!\w[.,\-])(?=(\d{{14,19}}|\d{{4}}{_GAP}\d{{4}}{_GAP}\d{{4}}{_GAP}\d{{4}}(?:{_GAP}\d{{3}})?"
     rf"|\d{{4}}{_GAP}\d{{6}}{_GAP}\d{{4,5}}|\d{{8}}{_GAP}\d{{8}}|\d{{2,17}}-?\r?\n[ \t]{{0,4}}\d{{2,17}})(?![\d]))",
     re.ASCII,
 )
 _ISSUERS: tuple[tuple[int, int, frozenset[int]], ...] = (  # first prefix, last prefix, lengths
-    (4, 4, frozenset({13, 16, 19})),  # Visa
+    (4, 4, frozenset({16, 19})),  # Visa; its 13 digits are history, and time stamps have as many
     (51, 55, frozenset({16})),  # Mastercard
     (2221, 2720, frozenset({16})),
     (34, 34, frozenset({15})),  # American Express
@@ -36,7 +37,7 @@ _ISSUERS: tuple[tuple[int, int, frozenset[int]], ...] = (  # first prefix, last 
 
 
 def find_cards(seen: Seen) -> Iterator[Span]:
-    if seen.digits < FEWEST_DIGITS:
+    if seen.digits < FEWEST_DIGITS or not _LONG.search(seen.text):
         return
     text, end = seen.text, 0
     for match in _GROUPED.finditer(text):

@@ -21,8 +21,11 @@ _SERVICE = frozenset({"git", "hg", "svn"})  # git@github.com:… names a server,
 _HIDING = (" dot ", "dot)", "dot]", "dot}", "(at)", "[at]", "{at}", "<at>", "( at )", "[ at ]", "[@]", "(@)")
 _SPELLED = re.compile(
     r"(?<![\w.@-])(\w[\w.+-]{0,63})(?P<at> ?[(\[{<] ?(?:at|@) ?[)\]}>] ?| at )"
-    r"((?:[\w-]{1,63}(?P<dot>\.| dot | ?[(\[{<] ?(?:dot|\.) ?[)\]}>] ?)){1,4})([a-z]{2,24})(?![\w@-])",
+    r"((?:[\w-]{1,63}(?P<dot> ?\. ?| dot | ?[(\[{<] ?(?:dot|\.) ?[)\]}>] ?)){1,4})([a-z]{2,24})(?![\w@-])",
     re.IGNORECASE,
+)
+_SPOKEN = frozenset(  # those that are no words of their own: "stay at home dot by dot"
+    "com net org edu gov info io de fr uk eu ch nl se dk pl es jp cn ru br ca au dev ai app co".split()  # noqa: SIM905
 )
 _DOT = re.compile(r" ?[(\[{<] ?(?:dot|\.) ?[)\]}>] ?| dot ", re.IGNORECASE)
 
@@ -75,7 +78,8 @@ def _top(label: str) -> bool:
 
 def _find_spelled(text: str) -> Iterator[Span]:
     for match in _SPELLED.finditer(text):
-        if match[5].lower() not in TLDS or (match["at"].lower() == " at " and match["dot"] == "."):
+        top, bare = match[5].lower(), match["at"].lower() == " at "
+        if top not in (_SPOKEN if bare else TLDS) or (bare and "." in match["dot"]):
             continue  # "look at example.com" is prose
-        domain = _DOT.sub(".", match[3] + match[5])
+        domain = _DOT.sub(".", match[3] + match[5]).replace(" ", "")
         yield Span(match.start(), match.end(), "EMAIL", f"{match[1]}@{domain}".lower())

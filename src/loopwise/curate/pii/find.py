@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect, insort
 from collections.abc import Sequence
 
 from loopwise.curate.pii.card import find_cards
@@ -12,7 +11,7 @@ from loopwise.curate.pii.ip import find_ips
 from loopwise.curate.pii.keys import find_keys
 from loopwise.curate.pii.phone import find_phones
 from loopwise.curate.pii.secret import find_secrets
-from loopwise.curate.pii.spans import Recognizer, Seen, Span
+from loopwise.curate.pii.spans import Recognizer, Seen, Span, insert
 from loopwise.curate.pii.view import view
 
 # Of two that overlap, the earlier in this table wins: a key may hold anything, digits with a checksum are no phone.
@@ -34,10 +33,7 @@ def find(text: str, more: Sequence[Recognizer] = ()) -> list[Span]:
     taken: list[Span] = []
     for recognizer in (*RECOGNIZERS, *more):
         for span in recognizer(seen):
-            at = bisect(taken, span)
-            after_last = at == 0 or taken[at - 1].end <= span.start
-            if after_last and (at == len(taken) or span.end <= taken[at].start):
-                insort(taken, span)
+            insert(taken, span)
     if places is None:
         return taken
     return [span._replace(start=places[span.start], end=places[span.end - 1] + 1) for span in taken]

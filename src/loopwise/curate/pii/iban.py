@@ -29,7 +29,8 @@ _COUNTRIES = {  # by the length of their numbers
     33: "RU",
 }
 _LENGTHS = {country: length for length, countries in _COUNTRIES.items() for country in countries.split()}
-_START = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[ \-]?\d{2}", re.ASCII)
+# From the check digits backwards: digits are rarer than pairs of letters.
+_CHECK = re.compile(r"\d\d(?:(?<=[A-Za-z]{2}\d\d)|(?<=[A-Za-z]{2}[ \-]\d\d))", re.ASCII)
 _GAP = re.compile(r"[ .\-]?(?:\r?\n)?[ ]{0,2}")
 
 
@@ -37,12 +38,14 @@ def find_ibans(seen: Seen) -> Iterator[Span]:
     text = seen.text
     if seen.digits < FEWEST_DIGITS:
         return
-    for match in _START.finditer(text):
-        country = match[0][:2].upper()
-        if country in _LENGTHS and (found := _read(text, match.start(), _LENGTHS[country])):
-            end, number = found
-            if valid(number):
-                yield Span(match.start(), end, "IBAN", number)
+    for match in _CHECK.finditer(text):
+        start = match.start() - 2 - (not text[match.start() - 1].isalpha())
+        country = text[start : start + 2].upper()
+        if country not in _LENGTHS or (start and text[start - 1].isalnum()):
+            continue
+        found = _read(text, start, _LENGTHS[country])
+        if found and valid(found[1]):
+            yield Span(start, found[0], "IBAN", found[1])
 
 
 def valid(number: str) -> bool:

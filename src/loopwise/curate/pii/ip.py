@@ -12,12 +12,12 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from loopwise.curate.pii.spans import Seen, Span
 
-_V4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)", re.ASCII)
+_V4 = re.compile(r"(?<![\w.])(?:\d{1,3}(?:\.|\[\.\])){3}\d{1,3}(?!\w|\.\d)", re.ASCII)  # 1[.]2[.]3[.]4, too
 _V6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?![\w:])", re.ASCII)
 _VERSIONED = re.compile(
     r"(?:\b(?:version|versions|ver|v|release|released|build|firmware|driver|upgraded?|updated?|section|sec|chapter|clause|"
     r"figure|fig|table|rule|appendix|paragraph|step|item|rev|revision|sdk|toolkit)\b\.?[\s:=\"'#]{0,3}(?:to |from )?|"
-    r"(?:==|[<>~!^]=?)[ \"']?|[A-Za-z][/-]|§ ?|(?:\d\.){3}\d{1,3} ?(?:to|-|and|or|,|→|->) ?)$",
+    r"(?:[=<>~!]=|[~^])[ \"']?|[A-Za-z][/-]|§ ?|(?:\d\.){3}\d{1,3} ?(?:to|-|and|or|,|→|->) ?)$",
     re.IGNORECASE,
 )
 _ADDRESSED = re.compile(
@@ -38,7 +38,7 @@ def find_ips(seen: Seen) -> Iterator[Span]:
 def _find_v4(text: str) -> Iterator[Span]:
     for match in _V4.finditer(text):
         try:
-            address = IPv4Address(match[0])
+            address = IPv4Address(match[0].replace("[.]", "."))
         except AddressValueError:
             continue
         before = text[max(0, match.start() - 30) : match.start()]

@@ -74,11 +74,17 @@ def find_keys(seen: Seen) -> Iterator[Span]:
 
 
 def random_looking(value: str) -> bool:
-    """Whether a token was drawn rather than named: two digits, two letters, and twelve letters and digits in a row."""
-    digits = sum(character.isdigit() for character in value)
-    letters = sum(character.isalpha() for character in value)
-    longest = max(map(len, re.split(r"[^A-Za-z0-9]", value)))
-    return digits >= 2 and letters >= 2 and longest >= 12
+    """Whether a token was drawn rather than named: twelve letters and digits in a row, of which some are digits, or
+    as many capitals as no name in camel case has."""
+    run = max(re.split(r"[^A-Za-z0-9]", value), key=len)
+    digits = sum(character.isdigit() for character in run)
+    capitals = sum(character.isupper() for character in run)
+    letters = len(run) - digits
+    return (
+        len(run) >= 12
+        and letters >= 2
+        and (digits >= 2 or (len(run) >= 20 and min(capitals, letters - capitals) >= len(run) / 4))
+    )
 
 
 def is_example(value: str) -> bool:

@@ -7,6 +7,7 @@ Both come with the extra ``pii``; they are imported when the first recognizer is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from loopwise.curate.pii.spans import Recognizer, Seen, Span
@@ -15,6 +16,7 @@ from loopwise.errors import SettingsError, missing_extra
 LOWEST_SCORE = 0.5  # presidio's; a spaCy entity has 0.85
 
 
+@cache  # loading takes seconds, and curation asks for it at each change of source
 def name_recognizer(model: Path | None, language: str = "en") -> Recognizer:
     """Finds what the model in the folder takes for a PERSON. Raises MissingExtraError without the extra, SettingsError
     without such a folder; nothing is downloaded."""

@@ -13,17 +13,19 @@ from collections.abc import Iterator
 from loopwise.curate.pii.spans import Seen, Span
 
 FEWEST_DIGITS = 7
-_GAP = r"(?:[ .\-/()]{0,2}|[ \-]?\r?\n ?)"
+_GAP = r"(?:[ .\-/]| ?[()] ?[\-/]?| - |[ \-]?\r?\n ?)?"
 _EXTENSION = r"(?:[ ,;]{0,2}(?:x|ext\.?|extension|durchwahl|poste|#)[ :.]{0,2}\d{1,6}(?!\d))?"
+_LONG = re.compile(rf"\d(?:{_GAP}\d){{6}}", re.ASCII)
 _FREE = r"(?<!\w)(?<!\w[.,\-/:])"  # nothing before it that would make it the end of something longer
-_INTERNATIONAL = re.compile(rf"(?<![\w+])(\(?\+{_GAP}[1-9](?:{_GAP}\d){{7,14}})(?!\d){_EXTENSION}", re.ASCII | re.I)
+_INTERNATIONAL = re.compile(rf"(?<![\w+])(\(?\+\(?[1-9](?:{_GAP}\d){{7,14}})(?!\w|\.\d){_EXTENSION}", re.ASCII | re.I)
 _NORTH_AMERICAN = re.compile(
     rf"{_FREE}((?:1[ .\-])?(?:\([2-9]\d\d\)[ .\-]?|[2-9]\d\d[.\-])[2-9]\d\d[ .\-]\d{{4}})(?![\w]|[.\-]\d){_EXTENSION}",
     re.ASCII | re.I,
 )
 _NATIONAL = re.compile(
-    rf"{_FREE}(\(?(?:0[1-9]\d{{0,4}}|00[1-9]\d{{0,2}})\)?[ /\-]\d{{2,8}}(?:[ \-]\d{{2,5}}){{0,4}}"
-    rf"|0[1-9](?:\.\d\d){{4}})(?![\w]|[ .,\-]\d){_EXTENSION}",
+    rf"{_FREE}(?<![0-9a-f]\d )(?<!\d[a-f] )"  # a dump of bytes is no row of French pairs
+    rf"(\(?(?:0[1-9]\d{{0,4}}|00[1-9]\d{{0,2}})\)?[ /\-]\d{{2,8}}(?:[ \-]\d{{2,5}}){{0,4}}"
+    rf"|0[1-9](?:\.\d\d){{4}})(?!\w|[ .,\-]\d| [0-9a-f]\d\b| [a-f]{{2}}\b){_EXTENSION}",
     re.ASCII | re.I,
 )
 _AFTER_WORD = re.compile(
@@ -44,7 +46,7 @@ _WEAK = re.compile(r"(?:call|dial|ring|text|reach|ph|cell|mobile|handy)$", re.IG
 
 
 def find_phones(seen: Seen) -> Iterator[Span]:
-    if seen.digits < FEWEST_DIGITS:
+    if seen.digits < FEWEST_DIGITS or not _LONG.search(seen.text):
         return
     text = seen.text
     if "+" in text:

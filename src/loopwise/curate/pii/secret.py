@@ -22,7 +22,9 @@ _ASSIGNED = re.compile(
     r"(?:(?P<quote>[\"'“`])(?P<quoted>[^\"'“”`\n]{6,300})[\"'”`]|(?P<bare>[^\s\"'`<>{}()\[\],;]{6,300}))",
     re.IGNORECASE,
 )
+_PASSWORDS = ("pass", "pwd", "contra", "secret")  # what people choose themselves; other kinds are drawn
 _PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$")  # settings.API_KEY2
+_GOES_ON = re.compile(r"[(\[]|\.\w")  # a call, an index, an attribute
 _NAMED = re.compile(r"pass|pwd|secret|token|key|env|config|argv|input|hash", re.IGNORECASE)
 
 
@@ -36,9 +38,9 @@ def find_secrets(seen: Seen) -> Iterator[Span]:
         if not match["quote"]:
             end = start + len(seen.text[start:end].rstrip(".,:!?\\" if match["is"] else ".,:\\"))
         value, name = seen.text[start:end], match["name"].lower()
-        if is_example(value) or (not match["quote"] and seen.text[end : end + 1] in ("(", "[", ".")):
+        if is_example(value) or (not match["quote"] and _GOES_ON.match(seen.text, end)):
             continue
-        if _secret(value, name.startswith(("pass", "pwd", "contra")), match["quote"] is not None):
+        if _secret(value, any(word in name for word in _PASSWORDS), match["quote"] is not None):
             yield Span(start, end, "KEY", value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect, insort
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
@@ -26,3 +27,10 @@ class Span(NamedTuple):
 
 
 Recognizer = Callable[[Seen], Iterator[Span]]
+
+
+def insert(spans: list[Span], span: Span) -> None:
+    """Adds ``span`` in its place unless it overlaps one that is there; ``spans`` are in order and do not overlap."""
+    at = bisect(spans, span)
+    if (at == 0 or spans[at - 1].end <= span.start) and (at == len(spans) or span.end <= spans[at].start):
+        insort(spans, span)

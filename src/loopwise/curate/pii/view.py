@@ -32,13 +32,14 @@ def _table() -> dict[int, str | None]:
 
 
 _TABLE = _table()
-_ODD = re.compile("[" + "".join(map(re.escape, map(chr, sorted(_TABLE)))) + "]")
+_ODD = frozenset(map(chr, _TABLE))
+_NOT_ASCII = re.compile("[^\x00-\x7f]+")
 _HIDES = re.compile("[" + "".join(map(re.escape, map(chr, sorted(_HIDDEN)))) + "]")
 
 
 def view(text: str) -> tuple[str, Sequence[int] | None]:
     """What is seen, and for each place in it (and its end) the place in ``text``; None where they are the same."""
-    if text.isascii() or not _ODD.search(text):
+    if text.isascii() or _ODD.isdisjoint("".join(_NOT_ASCII.findall(text))):
         return text, None
     seen = text.translate(_TABLE)
     if len(seen) == len(text):
