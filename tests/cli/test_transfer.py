@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from loopwise.cli.main import main
-from loopwise.store import Store
+from loopwise.curate.parquet import write
+from loopwise.store import Store, artifacts
+from loopwise.types import Example
 
 SAMPLES = Path(__file__).parent.parent / "data" / "imports"
 
@@ -98,3 +100,45 @@ def test_an_export_comes_back_as_it_went(project: Path, tmp_path: Path, run: Run
     assert (json.loads(again.stdout)["known"], json.loads(again.stdout)["refused_count"]) == (9, 0)
     lost = run("export", "--dir", project, "--json")
     assert (lost.returncode, "give --out too" in lost.stderr) == (2, True)
+
+
+def test_a_dataset_is_taken_out_for_training_elsewhere(project: Path, tmp_path: Path, run: Run):
+    asked = ({"role": "user", "content": "2+2?"},)
+    rows = [Example(asked, "4", "approved", "people", ("e", "f")), Example(asked, "5", "refused", "people", ("e", "g"))]
+    store = Store("sqlite:///loopwise.db", project)
+    with store.writing() as conn:
+        for turn, made in enumerate([rows[:1], rows]):
+            artifacts.add_dataset(conn, write(made, {}, project / "datasets"), turn, project)
+    store.close()
+    out = tmp_path / "sft.jsonl"
+    told = run("export", "--format", "trl-sft", "--out", out, "--dir", project, "--json")
+    assert {**json.loads(told.stdout), "dataset": "newest"} == {
+        "dataset": "newest",
+        "rows": 1,
+        "lines": 1,
+        "left_out": [{"reason": "its answer was marked bad", "count": 1}],
+        "unweighted": 0,
+        "out": str(out),
+    }
+    printed = run("export", "--format", "trl-sft", "--dir", project)
+    assert printed.stdout == out.read_text()
+    assert "1 left out: its answer was marked bad." in printed.stderr
+    older = write(rows[:1], {}, tmp_path).name
+    chosen = run(
+        "export", "--format", "parquet", "--dataset", older[:15], "--out", tmp_path / "rows", "--dir", project, "--json"
+    )
+    assert (json.loads(chosen.stdout)["dataset"], json.loads(chosen.stdout)["rows"]) == (older, 1)
+    for args, sentence in (
+        (["--format", "csv"], "choose one of loopwise, trl-sft, trl-dpo, trl-kto, openai, openai-dpo, parquet"),
+        (["--format", "trl-sft", "--dataset", "sha256:00"], "0 datasets begin with 'sha256:00'"),
+        (["--dataset", older], "leave --dataset out"),
+        (["--format", "parquet"], "give --out too"),
+    ):
+        refused = run("export", *args, "--dir", project)
+        assert (refused.returncode, sentence in refused.stderr) == (2, True), refused.stderr
+    for path in (project / "datasets").glob("*.parquet"):
+        path.unlink()
+    assert (
+        "are gone, by retention or with a forgotten person"
+        in run("export", "--format", "openai", "--dir", project).stderr
+    )

@@ -10,10 +10,10 @@ import typer
 from loopwise.cli.lineage import chain
 from loopwise.cli.options import HERE, Dir, Json
 from loopwise.cli.output import emit, table
-from loopwise.cli.project import opened
+from loopwise.cli.project import Project, opened
 from loopwise.errors import UnknownNameError
 from loopwise.store import artifacts
-from loopwise.types import JsonObject
+from loopwise.types import Dataset, JsonObject
 
 datasets = typer.Typer(help="What was made to train on, and what was dropped and why.", rich_markup_mode=None)
 
@@ -37,14 +37,22 @@ def show(
     json: Json = False,
 ) -> None:
     """Prints a dataset's manifest. Example: loopwise datasets show sha256:12ab --dir my-project"""
-    with opened(dir) as project, project.store.reading() as conn:
+    with opened(dir) as project:
+        chosen = dataset_named(project, dataset)
+    document: JsonObject = {"name": chosen.name, "path": str(chosen.path), **chosen.manifest}
+    emit(document, json, table(["what", ">count"], _counted(chosen.manifest), title=chosen.name))
+
+
+def dataset_named(project: Project, wanted: str) -> Dataset:
+    """The dataset whose name begins so; "" means the newest. Raises UnknownNameError."""
+    with project.store.reading() as conn:
         found = [made for _, made in artifacts.all_datasets(conn, project.dir)]
-    chosen = [made for made in found if made.name.removeprefix("sha256:").startswith(dataset.removeprefix("sha256:"))]
+    if not wanted and found:
+        return found[-1]
+    chosen = [made for made in found if made.name.removeprefix("sha256:").startswith(wanted.removeprefix("sha256:"))]
     if len(chosen) != 1:
-        raise UnknownNameError(f"{len(chosen)} datasets begin with {dataset!r}; 'loopwise datasets' lists all of them.")
-    manifest = chosen[0].manifest
-    document: JsonObject = {"name": chosen[0].name, "path": str(chosen[0].path), **manifest}
-    emit(document, json, table(["what", ">count"], _counted(manifest), title=chosen[0].name))
+        raise UnknownNameError(f"{len(chosen)} datasets begin with {wanted!r}; 'loopwise datasets' lists all of them.")
+    return chosen[0]
 
 
 def _counted(manifest: JsonObject, prefix: str = "") -> list[tuple[str, Any]]:

@@ -1,4 +1,5 @@
-"""The formats that ``loopwise import`` and ``loopwise export`` know. A new one is a file and a line here."""
+"""The formats that ``loopwise import`` and ``loopwise export`` know. A new one is a file and a line here; those of a
+dataset, for training elsewhere, stand in ``training.py``."""
 
 from __future__ import annotations
 
