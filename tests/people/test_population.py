@@ -1,68 +1,63 @@
 from __future__ import annotations
 
-import random
 from collections import Counter
 
 import pytest
-from scipy.stats import binom
 
-from loopwise.people.population import Person, opinion, population
+from loopwise.people.population import population
+from loopwise.people.settings import parse
 
-N = 20_000
-FALSE_FAILURES = 1e-6  # of one limit below, were its seed drawn anew
-
-
-def limits(n: int, p: float) -> tuple[float, float]:
-    return binom.ppf(FALSE_FAILURES / 2, n, p), binom.isf(FALSE_FAILURES / 2, n, p)
-
-
-def opinions(person: Person, right: bool):
-    rng = random.Random(f"{person.kind} {right}")
-    return [opinion(person, right, "42", lambda text: text == "42", rng) for _ in range(N)]
+NOISY = {
+    "person-0-0": 0.2635,
+    "person-0-2": 0.2892,
+    "person-0-10": 0.2002,
+    "person-0-14": 0.2222,
+    "person-0-20": 0.1658,
+    "person-0-23": 0.2757,
+    "person-0-31": 0.2146,
+    "person-0-35": 0.2125,
+}
+CARELESS = ["person-0-18", "person-0-30", "person-0-34", "person-0-36"]
+HONEST = "[groups.honest]\nbehavior = 'honest'\nshare = 1.0\n"
 
 
 def test_shares_are_exact_and_the_seed_decides_who_is_who():
     people = population(40, seed=1)
-    assert Counter(p.kind for p in people) == {"honest": 28, "noisy": 8, "careless": 4}
+    assert Counter(p.group for p in people) == {"honest": 28, "noisy": 8, "careless": 4}
     assert len({p.id for p in people}) == 40
     assert population(40, seed=1) == people
-    assert [p.kind for p in population(40, seed=2)] != [p.kind for p in people]
+    assert [p.group for p in population(40, seed=2)] != [p.group for p in people]
     assert {p.id for p in population(40, seed=2)}.isdisjoint({p.id for p in people})
-    assert all(0.1 <= p.noise <= 0.3 for p in people if p.kind == "noisy")
-    assert len(population(1, seed=1)) == 1
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.25, 0.5])
-@pytest.mark.parametrize("right", [True, False])
-def test_thumbs_and_corrections_come_at_the_rates_that_the_person_says(noise: float, right: bool):
-    said = opinions(Person("p", "noisy", noise, p_thumb=0.8, p_correct=0.4), right)
-    thumbs = [o.thumb for o in said if o.thumb is not None]
-    low, high = limits(N, 0.8)
-    assert low <= len(thumbs) <= high
-    low, high = limits(len(thumbs), noise)
-    assert low <= sum((thumb > 0) != right for thumb in thumbs) <= high
-    corrections = [o.correction for o in said if o.correction is not None]
-    low, high = limits(N, 0.4 * (noise if right else 1 - noise))
-    assert low <= len(corrections) <= high
-    # Whoever corrects a right answer is wrong; whoever corrects a wrong one is wrong by their noise.
-    low, high = limits(len(corrections), 1.0 if right else noise)
-    assert low <= sum(c != "42" for c in corrections) <= high
+def test_the_demos_people_stay_who_they_are():
+    """The published gain of the demo rests on them: noisy ones, and their error rates, of the seed 0."""
+    people = population(40, seed=0)
+    noisy = {p.id: round(p.voice.error, 4) for p in people if p.group == "noisy"}  # type: ignore[attr-defined]
+    assert noisy == NOISY
+    assert [p.id for p in people if p.group == "careless"] == CARELESS
 
 
-def test_a_thumb_and_a_correction_never_contradict_each_other():
-    for right in (True, False):
-        said = opinions(Person("p", "noisy", 0.3, 0.9, 0.9), right)
-        assert not any(o.thumb == 1 and o.correction is not None for o in said)
+@pytest.mark.parametrize(
+    ("n", "sizes"),
+    [
+        (1, {"honest": 1}),
+        (3, {"honest": 2, "noisy": 1}),
+        (5, {"honest": 4, "noisy": 1}),
+        (7, {"honest": 5, "noisy": 1, "careless": 1}),
+    ],
+)
+def test_what_does_not_divide_goes_to_the_largest_remainders(n: int, sizes: dict[str, int]):
+    """By hand for shares of 0.7, 0.2 and 0.1: 7 people are 4.9, 1.4 and 0.7."""
+    assert Counter(p.group for p in population(n, seed=1)) == sizes
 
 
-def test_nobody_corrects_where_no_answer_is_known():
-    person = Person("p", "honest", 0.0, 1.0, 1.0)
-    assert opinion(person, False, None, lambda text: False, random.Random(1)).correction is None
-
-
-def test_a_wrong_correction_is_never_right_by_chance():
-    person = Person("p", "noisy", 1.0, 1.0, 1.0)
-    rng = random.Random(1)
-    said = [opinion(person, True, "7", lambda text: text in "0123456789", rng).correction for _ in range(300)]
-    assert all(c is None or c not in "0123456789" for c in said)
-    assert any(c is not None for c in said)
+def test_accounts_come_on_top_and_change_nothing_about_the_others():
+    some = "[groups.cats]\nbehavior = 'copy_cat'\ncount = 3\n"
+    noisy = "[groups.noisy]\nbehavior = 'noisy'\nshare = 0.5\n"
+    half = HONEST.replace("1.0", "0.5") + noisy
+    without, with_cats = population(10, 4, parse(half, "x")), population(10, 4, parse(some + half, "x"))
+    assert with_cats[:10] == without
+    assert Counter(p.group for p in with_cats) == {"honest": 5, "noisy": 5, "cats": 3}
+    leader, *followers = with_cats[10:]
+    assert leader.voice.followers == tuple(p.id for p in followers)  # type: ignore[attr-defined]

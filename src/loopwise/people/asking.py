@@ -65,8 +65,8 @@ class Product:
         except openai.APIConnectionError as error:
             if unmet := _unmet(error):
                 raise EngineError(
-                    f"No gateway answers at {self.gateway.url} ({unmet.strerror or unmet}); start one with 'loopwise up', "
-                    "or name another with --url."
+                    f"No gateway answers at {self.gateway.url} ({unmet.strerror or unmet}); start one with "
+                    "'loopwise up', or name another with --url."
                 ) from error
             raise FailedError from error
         except (openai.APIError, ValueError) as error:

@@ -53,7 +53,7 @@ def visits(use: Use) -> Iterator[Visit]:
 
 def total(use: Use) -> int:
     """How many visits there are."""
-    return use.events + sum(group.events * (1 + _cover(group)) for group in _attackers(use))
+    return use.events + sum(group.events * (1 + _cover(group)) for group, _ in _attackers(use).values())
 
 
 _PLACE = attrgetter("place")
@@ -74,23 +74,27 @@ def _ordinary(use: Use) -> Iterator[Visit]:
 
 
 def _of_segment(problems: Sequence[Problem], segment: str | None) -> Sequence[Problem]:
-    found = problems if segment is None else [problem for problem in problems if segment in segments(problem)]
+    found = problems if segment is None else [problem for problem in problems if segment_of(problem) == segment]
     if not found:
-        known = ", ".join(sorted({name for problem in problems for name in segments(problem)}))
+        known = ", ".join(sorted({segment_of(problem) for problem in problems}))
         raise UsageError(
             f"No question belongs to the segment {segment!r}, which a group asks about; there are: {known}."
         )
     return found
 
 
-def segments(problem: Problem) -> tuple[str, ...]:
-    """The names by which a group may ask for this kind of question: its segment, else the family it was made from."""
-    return (problem.segment or problem.source.partition("?")[0].rpartition(":")[2],)
+def segment_of(problem: Problem) -> str:
+    """The name by which a group may ask for this kind of question: its segment, else the family it was made from."""
+    return problem.segment or problem.source.partition("?")[0].rpartition(":")[2]
 
 
-def _attackers(use: Use) -> list[Attackers]:
-    groups = {person.group: person.settings for person in use.people}
-    return [group for group in groups.values() if isinstance(group, Attackers)]
+def _attackers(use: Use) -> dict[str, tuple[Attackers, list[Person]]]:
+    """Their settings and accounts, by group."""
+    found: dict[str, tuple[Attackers, list[Person]]] = {}
+    for person in use.people:
+        if isinstance(person.settings, Attackers):
+            found.setdefault(person.group, (person.settings, []))[1].append(person)
+    return found
 
 
 def _cover(group: Attackers) -> int:
@@ -98,14 +102,9 @@ def _cover(group: Attackers) -> int:
 
 
 def _attacks(use: Use) -> Iterator[Visit]:
-    accounts: dict[str, list[Person]] = {}
-    for person in use.people:
-        if isinstance(person.settings, Attackers):
-            accounts.setdefault(person.group, []).append(person)
-    for name, group in accounts.items():
-        settings = group[0].settings
-        if isinstance(settings, Attackers) and settings.events:
-            yield from _of_group(use, name, settings, group)
+    for name, (group, accounts) in _attackers(use).items():
+        if group.events:
+            yield from _of_group(use, name, group, accounts)
 
 
 def _of_group(use: Use, name: str, group: Attackers, accounts: Sequence[Person]) -> Iterator[Visit]:
@@ -131,12 +130,12 @@ def _of_group(use: Use, name: str, group: Attackers, accounts: Sequence[Person])
 
 
 def _places(group: Attackers, days: float, rng: random.Random) -> Iterable[float]:
-    """When the pushes come: spread evenly, with chance within each part, or within one burst."""
-    if group.adaptive:
-        return [(k + rng.random()) / group.events for k in range(group.events)]
+    """When the pushes come: evenly over the whole time, or within one burst."""
+    begin = rng.random()
+    if group.adaptive:  # evenly, because chance would now and then put one more into a day than its account may
+        return [(k + begin) / group.events for k in range(group.events)]
     length = min(group.burst_minutes / (_DAY_MINUTES * days), 0.5) if days else 0.0  # without time, one after the other
-    begin = rng.random() * (1.0 - length)
-    return [begin + length * k / group.events for k in range(group.events)]
+    return [begin * (1.0 - length) + length * k / group.events for k in range(group.events)]
 
 
 def question(problem: Problem) -> str:

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from loopwise.errors import EngineError
@@ -17,17 +17,19 @@ from loopwise.people.behaviors.implicit import deeds
 from loopwise.people.plan import Use, Visit, total, visits
 from loopwise.people.tally import Counts, Tally, Told
 from loopwise.people.words import TEXTS, Answer, Opinion, Said
-from loopwise.types import JsonObject, Message, Problem, Progress
+from loopwise.types import FeedbackKind, JsonObject, Message, Problem, Progress
 
 CONCURRENCY = 16  # people who ask at the same time
 VERIFIER = "verifier"  # whose feedback a checker's is, in the counts
-_AGAIN = ("regenerate", "follow_up")  # done, not told: the gateway sees it
+_SEEN = ("regenerate", "follow_up")  # done, not told: the gateway sees it
+_THANKS, _DOUBT = "Thank you.", "That is not right. Please try again."
 _DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
 class _Run:
-    """One simulation under way. ``name`` begins every feedback's id, ``until_s`` is when the simulated time ends."""
+    """One simulation under way. ``name`` begins every feedback's id, ``until_s`` is when the simulated time ends.
+    ``asked`` is the latest answer to each person's each question, and whether it was right."""
 
     use: Use
     product: Product
@@ -35,6 +37,7 @@ class _Run:
     tally: Tally
     name: str
     until_s: float
+    asked: dict[tuple[str, str], tuple[str, bool]] = field(default_factory=dict[tuple[str, str], tuple[str, bool]])
 
 
 async def simulate(
@@ -73,23 +76,60 @@ async def simulate(
 
 async def _visit(run: _Run, visit: Visit) -> None:
     """One question with all that follows from its answer."""
-    person, problem = visit.person, visit.problem
+    person = visit.person
     run.tally.seen["events"] += 1
     run.tally.events[person.group] += 1
     try:
-        answered = await run.product.ask(problem.messages, person.id)
-        right = run.is_right(problem, answered.text)
+        answered, right = await _ask(run, visit)
         run.tally.seen["answered"] += 1
         run.tally.seen["right"] += right
         opinion = person.voice(_answer(run, visit, answered, right), visit.rng)
-        done = deeds(person.settings.implicit, opinion, visit.rng)
-        await _say(run, visit, answered, right, [*opinion.said, *(said for said in done if said.kind not in _AGAIN)])
+        done = {said.kind: said for said in deeds(person.settings.implicit, opinion, visit.rng)}
+        told = [said for kind, said in done.items() if kind not in _SEEN]
+        await _say(run, visit, answered, right, [*opinion.said, *told])
         await _verify(run, visit, answered, right)
-        for said in done:
-            if said.kind in _AGAIN:
-                await _go_on(run, visit, answered, right, (opinion, said))
+        # in this order, because the gateway takes what follows for a word about the latest answer
+        if "follow_up" in done:
+            await _follow_up(run, visit, answered, right, opinion)
+        if "regenerate" in done:
+            await _ask(run, visit)
+            run.tally.seen["again"] += 1
     except FailedError:
         run.tally.seen["errors"] += 1
+
+
+async def _ask(run: _Run, visit: Visit) -> tuple[Answered, bool]:
+    """The answer, and whether it is right. Who asks what they asked before says something about the earlier answer, on
+    purpose or not: the gateway keeps it under an id that follows from the later one's."""
+    person, problem = visit.person, visit.problem
+    answered = await run.product.ask(problem.messages, person.id)
+    right = run.is_right(problem, answered.text)
+    before = run.asked.get((person.id, problem.key))
+    run.asked[person.id, problem.key] = answered.id, right
+    if before is not None:
+        _seen(run, visit, "regenerate", before, answered)
+    return answered, right
+
+
+async def _follow_up(run: _Run, visit: Visit, answered: Answered, right: bool, opinion: Opinion) -> None:
+    """The conversation goes on."""
+    messages: list[Message] = [
+        *visit.problem.messages,
+        {"role": "assistant", "content": answered.text},
+        {"role": "user", "content": _THANKS if opinion.taken_for_right else _DOUBT},
+    ]
+    later = await run.product.ask(messages, visit.person.id)
+    run.tally.seen["again"] += 1
+    _seen(run, visit, "follow_up", (answered.id, right), later)
+
+
+def _seen(run: _Run, visit: Visit, kind: FeedbackKind, about: tuple[str, bool], later: Answered) -> None:
+    """What the gateway made of a later question, which speaks against the earlier answer."""
+    exchange, right = about
+    person = visit.person
+    told = Told(f"seen_{kind}_{later.id}", exchange, person.id, person.group, kind, right, says_true=not right)
+    run.tally.write([told])
+    run.tally.count([told])
 
 
 def _answer(run: _Run, visit: Visit, answered: Answered, right: bool) -> Answer:
@@ -148,24 +188,6 @@ def _at(run: _Run, visit: Visit) -> JsonObject:
     """When it is said, if the simulated time is not this one: it ends when the run begins."""
     days = run.use.days
     return {"at": run.until_s - _DAY_S * days * (1.0 - visit.place)} if days else {}
-
-
-async def _go_on(run: _Run, visit: Visit, answered: Answered, right: bool, done: tuple[Opinion, Said]) -> None:
-    """Asks the same again, or says the next thing; the gateway sees what that means, under an id that follows from the
-    second answer's."""
-    opinion, said = done
-    person = visit.person
-    messages: list[Message] = list(visit.problem.messages)
-    if said.kind == "follow_up":
-        words = "Thank you." if opinion.taken_for_right else "That is not right. Please try again."
-        messages += [{"role": "assistant", "content": answered.text}, {"role": "user", "content": words}]
-    second = await run.product.ask(messages, person.id)
-    run.tally.seen["again"] += 1
-    told = Told(
-        f"seen_{said.kind}_{second.id}", answered.id, person.id, person.group, said.kind, right, said.good == right
-    )
-    run.tally.write([told])
-    run.tally.count([told])
 
 
 async def _all_or_first_error(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
