@@ -56,7 +56,7 @@ def test_the_documents_hold_commands():
 @pytest.mark.parametrize(("where", "words"), _commands(), ids=lambda value: value if isinstance(value, str) else "")
 def test_each_documented_command_and_option_exists(where: str, words: list[str]):
     assert words[0] in COMMANDS, where
-    shown = words[:2] if words[1:2] and words[1] in ("show", "create", "revoke") else words[:1]
+    shown = words[:2] if words[1:2] and words[1] in ("show", "create", "revoke", "add", "release") else words[:1]
     helped = here(*shown, "--help")
     assert helped.returncode == 0, f"{where}: {helped.stderr}"
     for option in (word.split("=")[0] for word in words if word.startswith("--")):

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module in loopwise.cli, what 
     "suites": ("data", "what is evaluated on"),
     "trace": ("data", "from an answer to its weights, their data and people, or back"),
     "forget": ("forget", "removes a person's rows, and lists what learned from them"),
+    "quarantine": ("quarantine", "who is kept out of training and why; keeps somebody out, lets somebody in"),
     "keys": ("keys", "makes, lists and revokes API keys"),
     "doctor": ("doctor", "checks what usually goes wrong, and says what to do"),
 }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from typing import Annotated
 
 import typer
 
-from loopwise.cli.options import HERE, Dir, Json
+from loopwise.cli.options import HERE, Dir, Json, who
 from loopwise.cli.output import clock, emit, table
 from loopwise.cli.project import opened
 from loopwise.store import releases as stored
@@ -39,7 +37,7 @@ def promote(
     from loopwise.release import promote as lever
 
     with opened(dir) as project:
-        found = lever(project.store, release, _who(), why)
+        found = lever(project.store, release, who(), why)
     emit(_row(found), json, f"{found.name} is the champion now; a running gateway serves it within a second.")
 
 
@@ -48,15 +46,8 @@ def rollback(dir: Dir = HERE, json: Json = False, why: Why = "by hand") -> None:
     from loopwise.release import rollback as lever
 
     with opened(dir) as project:
-        found = lever(project.store, _who(), why)
+        found = lever(project.store, who(), why)
     emit(_row(found), json, f"{found.name} serves again.")
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a number that has no name
-        return f"uid {os.getuid()}"
 
 
 def _row(release: Release) -> JsonObject:

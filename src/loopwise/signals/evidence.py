@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from loopwise.signals import metric, rating
 from loopwise.signals.joined import Said, Served
 from loopwise.signals.standing import meant
-from loopwise.signals.words import answers, asked, digest, normalized, segment
+from loopwise.signals.words import answers, asked, digest, digest_of_name, normalized, segment
 from loopwise.stats.distributions import Integers, Reals
 from loopwise.types import Signal
 
@@ -72,7 +72,7 @@ def kind_key(said: Said, signal: Signal) -> str:
 def stratum_of(one: Served) -> tuple[int, int, int]:
     """(release, segment, length) of an exchange, as numbers: what may decide whether people speak of it."""
     where = segment(one.exchange.request) if '"segment"' in one.request_json else ""
-    return digest(one.release), digest(where), len(one.request_json).bit_length()
+    return digest_of_name(one.release), digest_of_name(where), len(one.request_json).bit_length()
 
 
 @dataclass

@@ -33,6 +33,8 @@ class Speaking:
 
     def weight(self, person: int, release: int, segment: int, length: int) -> float:
         """Of what is said outright of such an exchange."""
+        if self.weights.refused is not None:
+            return 1.0
         activity = 0 if person == NOBODY else int(self.activity_P[person])
         code = _code(np.array([activity]), np.array([release]), np.array([segment]), np.array([length]), self)
         return float(self.weights.weight_S[code[0]])

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from loopwise.signals import rating
 from loopwise.signals.decay import kept, likeness
 from loopwise.signals.evidence import NOBODY, kind_key, stratum_of
-from loopwise.signals.joined import Said, Served, joined
-from loopwise.signals.kinds import STATED
+from loopwise.signals.joined import Said, joined
+from loopwise.signals.kinds import PRESUMED, STATED
 from loopwise.signals.standing import meant
 from loopwise.signals.weighing import Weighing
 from loopwise.signals.words import context
@@ -27,20 +27,21 @@ def about(conn: Connection, marks: Marks, weighing: Weighing) -> Iterator[tuple[
     for one in joined(conn, marks, weighing.on_episodes):
         found = meant(one, weighing.gone, Counter()) if one.said else []
         if found:
-            yield one.seq, one.exchange, [_weighed(one, said, signal, weighing) for said, signal in found]
+            left = kept(likeness(context(one.exchange.request), weighing.context), weighing.settings.other_prompt)
+            stands_for = weighing.speaking.weight(_person(one.user, weighing), *stratum_of(one))
+            signals = [_weighed(said, signal, weighing, (left, stands_for)) for said, signal in found]
+            yield one.seq, one.exchange, signals
 
 
-def _weighed(one: Served, said: Said, signal: Signal, weighing: Weighing) -> Signal:
+def _weighed(said: Said, signal: Signal, weighing: Weighing, of_exchange: tuple[float, float]) -> Signal:
+    """``of_exchange``: what is left of confidence in it, and how many like it an outright word on it stands for."""
+    left, stands_for = of_exchange
     key = kind_key(said, signal)
     worth = weighing.kinds[key].weight
-    standing = _standing(signal, weighing) if key in STATED or signal.kind == "edit" else 1.0
-    left = kept(likeness(context(one.exchange.request), weighing.context), weighing.settings.other_prompt)
+    standing = _standing(signal, weighing) if key in (*STATED, *PRESUMED) else 1.0
     if signal.source == "verifier":
         worth, standing = 1.0, 1.0  # what is proved needs nobody's word, and decays like all else
-    speaks = weighing.speaking
-    person = weighing.people.get(one.user, NOBODY) if one.user is not None else NOBODY
-    weight = speaks.weight(person, *stratum_of(one)) if signal.source == "human" and signal.kind in STATED else 1.0
-    confidence = min(1.0, signal.confidence * said.share * standing * worth * left)
+    weight = stands_for if signal.source == "human" and key in STATED else 1.0
     parts = [signal.reason]
     parts += [f"this rater's word counts {standing:.2f} times"] if standing != 1.0 else []
     parts += [f"the kind has earned {worth:.2f}"] if worth != 1.0 else []
@@ -50,32 +51,29 @@ def _weighed(one: Served, said: Said, signal: Signal, weighing: Weighing) -> Sig
     return replace(
         signal,
         strength=_strength(said, signal, weighing),
-        confidence=confidence,
+        confidence=min(1.0, signal.confidence * said.share * standing * worth * left),
         weight=weight,
         reason="; ".join(parts),
     )
 
 
+def _person(name: str | None, weighing: Weighing) -> int:
+    return NOBODY if name is None else weighing.people.get(name, NOBODY)
+
+
 def _standing(signal: Signal, weighing: Weighing) -> float:
     if signal.source == "judge":
         return float(weighing.standing_R[-1])
-    person = weighing.people.get(signal.user, NOBODY) if signal.user is not None else NOBODY
+    person = _person(signal.user, weighing)
     return float(weighing.standing_R[-2 if person == NOBODY else person])
 
 
 def _strength(said: Said, signal: Signal, weighing: Weighing) -> float:
-    if signal.source == "verifier":
+    """A person's rating by that person's scale, a learned kind by what was learned of it, all else as it was read."""
+    if signal.source == "human" and signal.kind == "rating" and (place := rating.share(said.feedback)) is not None:
+        person = np.array([_person(signal.user, weighing)])
+        return float(weighing.scales.strength(person, np.array([place]))[0])
+    if signal.source == "verifier" or signal.kind not in ("metric", "follow_up"):
         return signal.strength
-    if signal.kind == "rating" and signal.source == "human":
-        person = weighing.people.get(signal.user, NOBODY) if signal.user is not None else NOBODY
-        place = rating.share(said.feedback)
-        return signal.strength if place is None else _read(weighing, person, place)
-    if signal.kind == "metric":
-        return weighing.kinds[kind_key(said, signal)].read(float(said.feedback.value))
-    return (
-        weighing.kinds[kind_key(said, signal)].read(signal.strength) if signal.kind == "follow_up" else signal.strength
-    )
-
-
-def _read(weighing: Weighing, person: int, place: float) -> float:
-    return float(weighing.scales.strength(np.array([person]), np.array([place]))[0])
+    number = float(said.feedback.value) if signal.kind == "metric" else signal.strength
+    return weighing.kinds[kind_key(said, signal)].read(number)

@@ -6,11 +6,13 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, cast
 
 from loopwise.types import Exchange, JsonObject
 
 _INSTRUCTIONS = ("system", "developer")
+_canonical = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 def normalized(text: str) -> str:
@@ -20,8 +22,14 @@ def normalized(text: str) -> str:
 
 def digest(*parts: Any) -> int:
     """A signed 64-bit hash that follows from ``parts`` on any machine; never 0, which stands for nothing."""
-    text = json.dumps(parts, sort_keys=True, default=str)
+    text = _canonical(parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True) or 1
+
+
+@lru_cache(maxsize=1_000)
+def digest_of_name(name: str) -> int:
+    """``digest`` of one of a few names that come again and again."""
+    return digest(name)
 
 
 def answers(exchange: Exchange) -> dict[int, str]:
