@@ -3,8 +3,8 @@
 
 The corpus holds words of 3 to 6 letters; users ask the same, or words of 6 letters alone, or of 7 and 8, which the
 corpus never shows. Datasets are written as each arm wants them, past curation: its caps and guards would change how
-much an arm gets, and are measured elsewhere. Training is the loop's own supervised trainer, which learns from answers
-alone: an answer that was marked wrong teaches nothing.
+much an arm gets, and are measured elsewhere. Training is the loop's own: imitation, to which an answer that was marked
+wrong teaches nothing, and in the arm "marks" Kahneman-Tversky optimization, which learns from both.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from loopwise.engine.embedded.sampler import Sampler, sample_all
 from loopwise.engine.embedded.weights import fingerprint, load
 from loopwise.practice.sources import FINAL, PRACTICE, problems
 from loopwise.tiny import MODEL, corpus
-from loopwise.train import SftSettings, train_sft
+from loopwise.train import RunSettings, train
 from loopwise.types import Example, ExampleKind, Message, Problem, Release, SamplingParams
 from loopwise.verify.table import resolve
 
@@ -95,7 +95,7 @@ class Bench:
             return self._scored(answering(Path(self.served.path), self._corrections(cell), cell.shown), wanted)
         rows = [*self.seed_corpus, *self.lessons(cell)]
         with TemporaryDirectory(dir=self.folder) as scratch:
-            made = self._trained(self.served, rows, f"{Path(scratch).name}/made", *map(str, cell.group))
+            made = self._trained(self.served, rows, f"{Path(scratch).name}/{cell.arm}", *map(str, cell.group))
             return self._scored(answering(Path(made.path)), wanted)
 
     def lessons(self, cell: Cell) -> list[Example]:
@@ -104,7 +104,7 @@ class Bench:
             return self.more_corpus[: cell.n]
         if cell.arm == "labels":
             return [_taught(event.problem) for event in self._events(cell.shift, cell.n)]
-        return self._corrections(cell) if cell.kind == "correction" else self._approved(cell)
+        return self._corrections(cell) if cell.kind == "correction" else self._marked(cell)
 
     def _corrections(self, cell: Cell) -> list[Example]:
         """Right answers to questions that were answered wrong, some with a slip; random: those to other questions."""
@@ -119,8 +119,8 @@ class Bench:
             for e, slip, (chance, _) in zip(events, slips, drawn, strict=True)
         ]
 
-    def _approved(self, cell: Cell) -> list[Example]:
-        """Answers that were marked right, at the weight that the kind of mark deserves."""
+    def _marked(self, cell: Cell) -> list[Example]:
+        """Answers that were marked right, at the weight that the kind of mark deserves; marks: the others, too."""
         implicit = cell.kind == "implicit"
         error = IMPLICIT_ERROR if implicit else 0.0
         events = self._events(cell.shift, cell.n, seen=SEEN if implicit else 1.0)
@@ -129,9 +129,9 @@ class Bench:
         flipped_N, mistaken_N = rng.random(cell.n) < cell.noise, rng.random(cell.n) < error
         good_N = rng.random(cell.n) < 0.5 if cell.arm == "random" else right_N ^ flipped_N ^ mistaken_N
         made = [
-            _example(event.problem.messages, event.answer, event.problem.key, "approved")
+            _example(event.problem.messages, event.answer, event.problem.key, "approved" if good else "refused")
             for event, good in zip(events, good_N, strict=True)
-            if good
+            if good or cell.arm == "marks"
         ]
         return [replace(example, weight=1 - 2 * error) for example in made]
 
@@ -158,10 +158,16 @@ class Bench:
             yield from zip(fresh, rng.random(len(fresh)), strict=True)
 
     def _trained(self, parent: Release, rows: list[Example], name: str, *seeding: str) -> Release:
-        settings = SftSettings(examples=self.sizes.steps * BATCH, batch=BATCH, seed=self._number(*seeding), threads=1)
+        settings = RunSettings(
+            method="kto" if name.endswith("marks") else "sft",
+            examples=self.sizes.steps * BATCH,
+            batch=BATCH,
+            seed=self._number(*seeding),
+            threads=1,
+        )
         out = self.folder / name
         dataset = write(rows, {}, out.parent / f"{out.name}-data")
-        made = train_sft(dataset, parent, out, settings, lambda step, done, total: None)
+        made = train(dataset, parent, out, settings, lambda step, done, total: None)
         return Release(made.name, "candidate", parent.name, dataset.name, made.fingerprint, str(out), 0.0)
 
     def _scored(self, answer: Answer, shifts: Iterable[Shift]) -> dict[Shift, float]:

@@ -10,7 +10,7 @@ from typing import Literal
 Part = Literal["classifier", "model"]
 Shift = Literal["none", "some", "strong"]
 Kind = Literal["right/wrong", "correction", "implicit"]
-Arm = Literal["served", "corpus", "labels", "feedback", "weighed", "random", "retrieval"]
+Arm = Literal["served", "corpus", "labels", "feedback", "weighed", "marks", "random", "retrieval"]
 
 SHIFTS: tuple[Shift, ...] = ("none", "some", "strong")
 KINDS: tuple[Kind, ...] = ("right/wrong", "correction", "implicit")
@@ -24,7 +24,8 @@ class Cell:
     - served: the model that users talk to, before anything is learned from them.
     - corpus: more examples like the seed corpus; with n = 0 the extra compute alone. ``shift`` is "none".
     - labels: right answers to ``n`` questions drawn evenly from what users ask.
-    - feedback: ``n`` events at face value. weighed: the learner knows the noise. random: events that know nothing.
+    - feedback: ``n`` events at face value. weighed: the learner knows the noise. marks: the language model is pushed
+      away from wrong answers, besides imitating right ones. random: events that know nothing.
     - retrieval: nothing is trained; the corrections nearest to a question are used when it is answered.
     """
 
@@ -64,7 +65,7 @@ CLASSIFIER = Sizes(
 MODEL = Sizes(
     corpus=(0, 500, 2_000, 8_000, 16_000), events=(250, 1_000, 2_000), steps=250, held_out=1_000, seed_corpus=780
 )
-CLASSIFIER_SHORT = Sizes(corpus=(0, 500, 4_000), events=(500, 2_000), steps=300, held_out=2_000, seed_corpus=300)
+CLASSIFIER_SHORT = Sizes(corpus=(0, 500, 4_000), events=(1_000,), steps=200, held_out=1_000, seed_corpus=300)
 MODEL_SHORT = Sizes(corpus=(0, 200), events=(50,), steps=6, held_out=40, seed_corpus=100)
 
 
@@ -98,3 +99,4 @@ def model_cells(seed: int, sizes: Sizes) -> Iterator[Cell]:
     yield from (Cell("model", seed, "feedback", middle, "some", "correction", noise) for noise in NOISES[1:])
     yield Cell("model", seed, "feedback", middle, "some", "right/wrong", NOISES[-1])
     yield Cell("model", seed, "feedback", middle, "some", "implicit")
+    yield from (Cell("model", seed, "marks", middle, shift, "right/wrong") for shift in SHIFTS[1:])

@@ -16,6 +16,7 @@ from scipy.optimize import isotonic_regression
 Array = NDArray[np.float64]
 DRAWS = 1_000  # of the bootstrap over seeds
 LEVEL = 0.95
+Estimate = tuple[float, float, float]  # middle, low, high
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ class Rate:
 
     cell: Cell  # of the first seed
     by_seed: tuple[float, ...]  # shares of 1
-    score: tuple[float, float, float]  # mean, low, high
-    points: tuple[float, float, float]  # over the extra compute alone
-    points_corpus: tuple[float, float, float]  # the same on the corpus's own questions
-    corpus: tuple[float, float, float]
-    labels: tuple[float, float, float]
+    score: Estimate  # mean, low, high
+    points: Estimate  # over the extra compute alone
+    points_corpus: Estimate  # the same on the corpus's own questions
+    corpus: Estimate
+    labels: Estimate
 
 
 class Rates:
@@ -121,7 +122,7 @@ class Rates:
         scores_SN = np.stack([self.by_seed(cell, shift) for cell in along], axis=1)
         return [curve(sizes, scores_SN[drawn], self.known) for drawn in [slice(None), *self._draws_BS]]
 
-    def _gap(self, kind: str, shift: Shift, by_seed_S: Array) -> tuple[float, float, float]:
+    def _gap(self, kind: str, shift: Shift, by_seed_S: Array) -> Estimate:
         whole, *drawn = self._curves[kind, shift]
         means_B = by_seed_S[self._draws_BS].mean(1)
         gaps_B = [one.size_for(mean) for one, mean in zip(drawn, means_B, strict=True)]
@@ -130,7 +131,7 @@ class Rates:
         return whole.size_for(float(by_seed_S.mean())), float(low), float(high)
 
 
-def t_interval(values_S: Array) -> tuple[float, float, float]:
+def t_interval(values_S: Array) -> Estimate:
     """Mean and Student's interval; without a width from one seed."""
     mean, n = float(values_S.mean()), len(values_S)
     if n < 2:
