@@ -71,7 +71,8 @@ class Rates:
         self.known = known
         self._scores = {(cell.group, cell.seed): found for cell, found in scores.items()}
         self._first = {cell.group: cell for cell in sorted(scores, key=lambda cell: -cell.seed)}
-        self._draws_BS = np.random.default_rng(0).integers(len(self.seeds), size=(DRAWS, len(self.seeds)))
+        n = len(self.seeds)
+        self._draws_BS = np.random.default_rng(0).integers(n, size=(DRAWS if n > 1 else 1, n))
         self._curves = {
             (kind, shift): self._curve(kind, shift) for kind in ("corpus", "labels") for shift in self.shifts
         }

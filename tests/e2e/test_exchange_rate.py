@@ -150,7 +150,8 @@ def test_the_short_form_of_the_language_model_trains_every_arm(tmp_path: Path):
 def test_what_is_shown_in_a_prompt_is_what_is_most_alike_and_a_slip_is_one():
     from benchmarks.exchange_rate import language
 
-    assert language.nearest(["stone", "bread"], ["stove", "tread", "stones"], 2) == [[0, 2], [0, 1]]
+    assert language.nearest(["stone"], ["stove", "tread", "stones"], 2) == [[0, 2]]  # 4 and 5 pairs of 6, and none
+    assert language.nearest(["bread", "stone"], ["stove", "tread", "stones"], 1) == [[1], [2]]
     assert language._slip("enots", 0.0) == "neots"
     assert language._slip("enots", 0.99) == "enost"
     assert language._slip("sees", 0.5) == "see"  # swapping its two e would change nothing
