@@ -1,6 +1,6 @@
 """What redaction finds, what it takes by mistake, and what it costs, beside other detectors.
 
-    python -m benchmarks.redaction [--records 4000] [--seed 0] [--clean 200] [--out FOLDER]
+    python -m benchmarks.redaction [--records 4000] [--seed 11] [--clean 200] [--out FOLDER]
 
 - found: recall and precision per kind on made records in ten formats, of which some 40 % of the things hide (spelled
   out, split over lines, with characters that do not show). The generator draws them by seed; a label counts as found
@@ -37,7 +37,7 @@ def main() -> None:
         prog="python -m benchmarks.redaction", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--records", type=int, default=4_000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=11, help="patterns were written looking at 0, 1 and 5")
     parser.add_argument("--clean", type=int, default=200, help="made clean records of each sort")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results")
     given = parser.parse_args()

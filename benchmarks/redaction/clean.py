@@ -52,8 +52,6 @@ def _versions(rng: random.Random) -> str:
             f"pip install torch=={four}",
             f"Chrome/{wide} Safari/537.36",
             f"driver v{wide}",
-        ]
-        + [
             f"Assembly version 10.0.{rng.randrange(256)}.{rng.randrange(256)}",
             f"See section {four}.",
             f"lib-{four}.tar.gz",
@@ -70,8 +68,6 @@ def _dates(rng: random.Random) -> str:
             f"{y}-{m:02d}-{d:02d} {clock}",
             f"{d:02d}/{m:02d}/{y}",
             f"{y}{m:02d}{d:02d}T120000",
-        ]
-        + [
             f"from {d:02d}-{m:02d}-{y} to {d:02d}-{m:02d}-{y + 1}",
             f"{y}-{y + 5}, {y + 6}-{y + 9}",
             f"epoch {_digits(rng, 13)}",
@@ -97,13 +93,12 @@ def _orders(rng: random.Random) -> str:
             f"Order #{_digits(rng, 10)} shipped.",
             f"Invoice {_digits(rng, 12)} is paid.",
             f"Ticket {_digits(rng, 8)}-{_digits(rng, 4)}",
-        ]
-        + [
             f"order 112-{_digits(rng, 7)}-{_digits(rng, 7)}",
             f"tracking no. {_digits(rng, 22)}",
             f"SKU {_digits(rng, 13)}",
+            f"part number {_digits(rng, 3)}-{_digits(rng, 3)}-{_digits(rng, 4)}",
+            f"tweet {_digits(rng, 19)}",
         ]
-        + [f"part number {_digits(rng, 3)}-{_digits(rng, 3)}-{_digits(rng, 4)}", f"tweet {_digits(rng, 19)}"]
     )
 
 
@@ -116,33 +111,40 @@ def _math(rng: random.Random) -> str:
             f"{a}! / {b}",
             f"pi = 3.14159265358979323846 + {a}",
             f"2^64 = {2**64}",
+            f"x = {rng.random():.16f}, y = {rng.random():.16f}",
+            f"{a}-{b}-{a // 7} = {a - b - a // 7}",
+            f"({a})({b})",
+            " ".join(_digits(rng, rng.randint(1, 5)) for _ in range(12)),
+            f"{a * 1000:,} of {b * 100000:,}",
         ]
-        + [f"x = {rng.random():.16f}, y = {rng.random():.16f}", f"{a}-{b}-{a // 7} = {a - b - a // 7}", f"({a})({b})"]
-        + [" ".join(_digits(rng, rng.randint(1, 5)) for _ in range(12)), f"{a * 1000:,} of {b * 100000:,}"]
     )
 
 
 def _hashes(rng: random.Random) -> str:
     digest = f"{rng.getrandbits(256):064x}"
     return rng.choice(
-        [f"sha256:{digest}", f"commit {digest[:40]}", f"md5 {digest[:32]}", str(uuid.UUID(int=rng.getrandbits(128)))]
-        + [
+        [
+            f"sha256:{digest}",
+            f"commit {digest[:40]}",
+            f"md5 {digest[:32]}",
+            str(uuid.UUID(int=rng.getrandbits(128))),
             f"request {uuid.UUID(int=rng.getrandbits(128))}",
             ":".join(digest[i : i + 2] for i in range(0, 12, 2)),
             f"0x{digest[:16]}",
+            f'etag "{digest[:16]}"',
+            f"#{digest[:6]}",
+            " ".join(digest[i : i + 2] for i in range(0, 32, 2)),
         ]
-        + [f'etag "{digest[:16]}"', f"#{digest[:6]}", " ".join(digest[i : i + 2] for i in range(0, 32, 2))]
     )
 
 
 def _places(rng: random.Random) -> str:
     return rng.choice(
-        [f"{rng.uniform(-90, 90):.7f}, {rng.uniform(-180, 180):.7f}", f"Zip {_digits(rng, 5)}-{_digits(rng, 4)}"]
-        + [
+        [
+            f"{rng.uniform(-90, 90):.7f}, {rng.uniform(-180, 180):.7f}",
+            f"Zip {_digits(rng, 5)}-{_digits(rng, 4)}",
             f"{rng.uniform(1, 99):.2f} million people and {_digits(rng, 9)} cells",
             f"EUR {_digits(rng, 4)}.{_digits(rng, 2)}",
-        ]
-        + [
             f"room {_digits(rng, 3)}, floor {_digits(rng, 1)}, 10.30 to 11.45",
             f"rows 0 to {_digits(rng, 7)} of {_digits(rng, 8)}",
         ]
@@ -154,31 +156,27 @@ def _code(rng: random.Random) -> str:
     return rng.choice(
         [
             "password = getpass.getpass()", "token = lexer.next_token()", "api_key = os.environ['OPENAI_API_KEY']",
-            "def login(user: str, password: str) -> Token: ...", "secret = settings.SECRET_KEY", 'password: "your-password"',
+            "def login(user: str, password: str) -> Token: ...", "secret = settings.SECRET_KEY",
+            'password: "your-password"',
             "export OPENAI_API_KEY=<your key>", "y = q@self.weight + x@w.mT", "@app.route('/users')\ndef users(): ...",
             "std::vector<int> a; ns::dec(fe::ab)", "x[::2], y[10::20], z[::-1]", "token_ids = tokenizer(text)[0]",
             "<div class=\"sk-container-id-1 sk-parallel-item\">", "for key, value in d.items(): key = value",
             "key = lambda row: row[1]", "if token == 'EOF' and key is not None: password = None",
             "The secret is to start early; the token is worth 100 points.", "passwords: at least 12 characters",
-            "{\"max_tokens\": 4096, \"total_tokens\": 128, \"key\": \"value\"}", "tokens: 1234567", "PASSWORD=${DB_PASSWORD}",
+            "{\"max_tokens\": 4096, \"total_tokens\": 128, \"key\": \"value\"}", "tokens: 1234567",
+            "PASSWORD=${DB_PASSWORD}",
         ]
     ) + f"  # {n}"  # fmt: skip
 
 
 def _prose(rng: random.Random) -> str:
     return rng.choice(
-        ["Meet me at the station, look at example.com, and call it a day at 10."]
-        + [
-            f"I will call {rng.randrange(2, 9)} times, or text {rng.randrange(10)} people about {_digits(rng, 7)} things."
-        ]
-        + [
-            f"The phone costs {_digits(rng, 3)} dollars and has {_digits(rng, 2)} GB; the cell has {_digits(rng, 6)} ions."
-        ]
-        + [
+        [
+            "Meet me at the station, look at example.com, and call it a day at 10.",
+            f"I will call {rng.randrange(2, 9)} times or text 3 people about {_digits(rng, 7)} things.",
+            f"The phone costs {_digits(rng, 3)} dollars, and the cell has {_digits(rng, 6)} ions.",
             f"Read the dot plot at home dot by dot, {_digits(rng, 4)} dots in all.",
             "Apples @ $3.50 each, pears @ 2.25 a kilo.",
-        ]
-        + [
             f"Telephone lines grew from {_digits(rng, 6)} in 1990 to {_digits(rng, 7)} in 2010.",
             "@everyone see @anna's note",
         ]

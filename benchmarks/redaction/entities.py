@@ -1,4 +1,4 @@
-"""Made things to find, by seed: nobody's addresses and numbers, with right check digits, in plain and in hostile form."""
+"""Made things to find, by seed: nobody's addresses and numbers with right check digits, in plain and hostile form."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from ipaddress import IPv6Address
 from benchmarks.redaction.labels import Made
 
 _FIRST = (
-    "anna bob chen dara emeka fatima goran hanna ivan jose kofi lena mina noor olga pavel rosa sven tariq uma".split()
-)
-_LAST = (
-    "becker o'neil garcia ito jansen kowalski lund moreau nguyen okafor patel quist rossi silva tanaka weber".split()
-)
+    "anna", "bob", "chen", "dara", "emeka", "fatima", "goran", "hanna", "ivan", "jose", "kofi", "lena", "mina", "noor",
+)  # fmt: skip
+_LAST = ("becker", "o'neil", "garcia", "ito", "jansen", "lund", "moreau", "nguyen", "okafor", "patel", "silva", "weber")
 _HOSTS = (
-    "gmail.com posteo.de example.com mail.kyoto-u.ac.jp corp.example.co.uk startup.io verein.museum uni-köln.de".split()
+    "gmail.com",
+    "posteo.de",
+    "mail.kyoto-u.ac.jp",
+    "corp.example.co.uk",
+    "startup.io",
+    "verein.museum",
+    "uni-köln.de",
 )
 _LOOKS = str.maketrans("aeopcx", "аеорсх")  # noqa: RUF001 - Cyrillic letters that look like these
 _WIDE = str.maketrans("0123456789", "０１２３４５６７８９")  # noqa: RUF001
@@ -39,8 +43,14 @@ def email(rng: random.Random) -> Made:
     trick = rng.choice(["spelled", "zero width", "full width", "escaped", "look-alike"])
     ways = {
         "spelled": rng.choice(
-            [f"{local} (at) {name} (dot) {top}", f"{local} at {name} dot {top}", f"{local}[at]{name}[dot]{top}"]
-            + [f"{local} AT {name} DOT {top}", f"{local}(at){name}.{top}", f"{local} [@] {name} . {top}"]
+            [
+                f"{local} (at) {name} (dot) {top}",
+                f"{local} at {name} dot {top}",
+                f"{local}[at]{name}[dot]{top}",
+                f"{local} AT {name} DOT {top}",
+                f"{local}(at){name}.{top}",
+                f"{local} [@] {name} . {top}",
+            ]
         ),
         "zero width": _sprinkle(f"{local}@{host}", rng),
         "full width": f"{local}＠{name}．{top}",  # noqa: RUF001

@@ -55,10 +55,8 @@ def csv(things: list[Made], rng: random.Random) -> str:
 
 def log(things: list[Made], rng: random.Random) -> str:
     stamp = f"{_date(rng)}T{rng.randrange(24):02d}:{rng.randrange(60):02d}:07.{rng.randrange(999_999):06d}Z"
-    return "\n".join(
-        f"{stamp} [{rng.randrange(9999)}] INFO app/{_version(rng)} {_NOUNS[t.kind]}={t.labelled} took {rng.random():.3f}s"
-        for t in things
-    )
+    begins = f"{stamp} [{rng.randrange(9999)}] INFO app/{_version(rng)}"
+    return "\n".join(f"{begins} {_NOUNS[t.kind]}={t.labelled} took {rng.random():.3f}s" for t in things)
 
 
 def code(things: list[Made], rng: random.Random) -> str:
@@ -68,7 +66,8 @@ def code(things: list[Made], rng: random.Random) -> str:
     )
     hidden = secret(rng).labelled
     return (
-        f"import numpy as np\nx = a@b.T + {rng.random():.12f}\nfor i in range({rng.randrange(10**7)}):\n    pass\n{body}\n"
+        f"import numpy as np\nx = a@b.T + {rng.random():.12f}\nfor i in range({rng.randrange(10**7)}):\n    pass\n"
+        f"{body}\n"
         f"def check(password: str, token=None):\n    return token == tokens[0]\n"
         f"db = connect('postgres://app:{hidden}@db.internal/main')\n"
     )
@@ -114,13 +113,14 @@ def make(n: int, seed: int) -> list[Record]:
 
 
 def _chatter(rng: random.Random) -> str:
+    n = rng.randrange(10**6)
     return rng.choice(
         [
-            f"Order {rng.randrange(10**6, 10**10)} from {_date(rng)} came to ${rng.randrange(99)}.{rng.randrange(10, 99)}.",
+            f"Order {rng.randrange(10**6, 10**10)} from {_date(rng)} came to ${n / 100}.",
             f"We have had {rng.randrange(10**6):,} visits since version {_version(rng)}.",
-            f"It is {rng.randrange(40)} degrees and {rng.random() * 100:.2f} % of {rng.randrange(10**5)} seats are taken.",
+            f"It is {rng.randrange(40)} degrees and {rng.random() * 100:.2f} % of {n} seats are taken.",
             "Thanks for looking at it, the meeting is at noon dot on time.",
-            f"See chapter {rng.randrange(9)}.{rng.randrange(9)}.{rng.randrange(9)}.{rng.randrange(9)} on page {rng.randrange(900)}.",
+            f"See chapter {n % 9}.{n % 8}.{n % 7}.{n % 6} on page {rng.randrange(900)}.",
         ]
     )
 

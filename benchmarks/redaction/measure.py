@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from benchmarks.redaction.labels import Label, Record
+
 from loopwise.curate.ledger import Ledger
 from loopwise.curate.redact import redact
 from loopwise.stats.intervals import wilson
@@ -56,7 +57,7 @@ def compare(detect: Detector, records: Iterable[Record], kinds: Sequence[str] = 
         for span in found:
             findings[span.kind] += 1
             right[span.kind] += any(_overlap(span, label) and span.kind == label.kind for label in record.labels)
-        for label in record.labels:
+        for label in (label for label in record.labels if label.kind in kinds):
             whole = covered(record.text, label, found)
             labels[label.kind] += 1
             hit[label.kind] += whole

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks.redaction.measure import Detector, Found
+
 from loopwise.curate.pii.find import find
 
 

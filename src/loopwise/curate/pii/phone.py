@@ -15,7 +15,7 @@ from loopwise.curate.pii.spans import Seen, Span
 FEWEST_DIGITS = 7
 _GAP = r"(?:[ .\-/]| ?[()] ?[\-/]?| - |[ \-]?\r?\n ?)?"
 _EXTENSION = r"(?:[ ,;]{0,2}(?:x|ext\.?|extension|durchwahl|poste|#)[ :.]{0,2}\d{1,6}(?!\d))?"
-_LONG = re.compile(rf"\d(?:{_GAP}\d){{6}}", re.ASCII)
+_LONG = re.compile(r"\d(?:[ .\-/()\r\n]{0,4}\d){6}", re.ASCII)  # wider than any gap, and quicker
 _FREE = r"(?<!\w)(?<!\w[.,\-/:])"  # nothing before it that would make it the end of something longer
 _INTERNATIONAL = re.compile(rf"(?<![\w+])(\(?\+\(?[1-9](?:{_GAP}\d){{7,14}})(?!\w|\.\d){_EXTENSION}", re.ASCII | re.I)
 _NORTH_AMERICAN = re.compile(
