@@ -14,6 +14,7 @@ from benchmarks.exchange_rate.rates import Estimate, Rate, Rates
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 STYLES: dict[tuple[Arm, Kind | None], tuple[str, str, str]] = {
     ("corpus", None): ("more corpus", "#9a6a1f", "-"),
@@ -21,7 +22,7 @@ STYLES: dict[tuple[Arm, Kind | None], tuple[str, str, str]] = {
     ("feedback", "correction"): ("corrections", "#2f6f5e", "-"),
     ("feedback", "right/wrong"): ("right/wrong", "#1f5fbf", "-"),
     ("feedback", "implicit"): ("implicit, 75 % true", "#c2571a", "-"),
-    ("random", "right/wrong"): ("random right/wrong", "#9aa0a6", "-"),
+    ("random", "right/wrong"): ("random right/wrong (runs off below)", "#9aa0a6", "-"),
     ("retrieval", "correction"): ("corrections retrieved, not trained on", "#7d4fa8", "-"),
 }
 ASKED: dict[Shift, str] = {
@@ -30,6 +31,7 @@ ASKED: dict[Shift, str] = {
     "strong": "Users ask something else",
 }
 MIDDLE = 1_000
+FLOOR = -6  # points; random feedback falls far below, and its figures stand in the JSON
 
 
 def draw(rates: Mapping[Part, Rates], path: Path) -> None:
@@ -42,7 +44,7 @@ def draw(rates: Mapping[Part, Rates], path: Path) -> None:
         figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
         worth(axes[1][0], rates["classifier"])
         noise(axes[1][1], rates["classifier"])
-        forgetting(axes[1][2], rates["classifier"])
+        at_home(axes[1][2], rates["classifier"])
     if "model" in rates:
         for axis, shift in zip(axes[-1], SHIFTS, strict=True):
             language(axis, rates["model"], shift)
@@ -61,19 +63,19 @@ def curves(axis: Axes, rates: Rates, shift: Shift) -> None:
         groups = found(rates, shift, lambda c, a=arm, k=kind: (c.arm, c.kind) == (a, k) and c.n > 0 and not c.noise)
         band(axis, [group.cell.n for group in groups], [group.points for group in groups], name, color, dash)
     axis.axhline(0, color="#999999", lw=0.8)
-    axis.set_xscale("log")
-    axis.set_xlabel("examples or events beyond the seed corpus")
+    sized(axis, "examples or events beyond the seed corpus")
+    axis.set_ylim(bottom=FLOOR)
     decorate(axis, f"{ASKED[shift]} (shift: {shift})", "points over extra compute alone")
     for group in found(rates, shift, lambda c: (c.arm, c.kind, c.noise) == ("feedback", "right/wrong", 0)):
-        if group.cell.n == MIDDLE and shift == "some" and math.isfinite(group.corpus[0]):
+        if group.cell.n == MIDDLE and shift == "strong" and math.isfinite(group.corpus[0]):
             gap(axis, MIDDLE, group.corpus[0], group.points[0])
 
 
 def gap(axis: Axes, events: float, examples: float, height: float) -> None:
     """The horizontal gap that is the worth."""
     axis.annotate("", (examples, height), (events, height), arrowprops={"arrowstyle": "->", "color": "#1f5fbf"})
-    text = f"{events:,.0f} events =\n{examples:,.0f} corpus examples"
-    axis.annotate(text, (examples, height), (6, -24), textcoords="offset points", color="#1f5fbf", fontsize=8)
+    text = f"{events:,.0f} right/wrong events =\n{examples:,.0f} corpus examples"
+    axis.annotate(text, (examples, height), (4, -30), textcoords="offset points", color="#1f5fbf", fontsize=8)
 
 
 def worth(axis: Axes, rates: Rates) -> None:
@@ -86,12 +88,12 @@ def worth(axis: Axes, rates: Rates) -> None:
             sizes = [g.cell.n for g in groups if math.isfinite(g.corpus[0])]
             top = rates.longest("corpus", shift)
             capped = [(m, low, min(high, top / n)) for (m, low, high), n in zip(each, sizes, strict=True)]
-            band(axis, sizes, capped, f"{name}, {shift} shift", color, dash)
+            band(axis, sizes, capped, f"{name}, {'no' if shift == 'none' else shift} shift", color, dash)
     axis.axhline(1, color="#999999", lw=0.8)
-    axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=1)
     axis.set_yticks([0, 0.5, 1, 2, 5, 10, 20, 50], ["0", "0.5", "1", "2", "5", "10", "20", "50"])
-    axis.set_xlabel("events (lines end where no amount of corpus does as much)")
+    sized(axis, "events (lines end where no amount of corpus does as much)")
+    axis.set_xticks([125, 500, 2_000, 8_000])
     axis.legend(frameon=False, fontsize=8)
     decorate(axis, "What one event is worth", "corpus examples per event")
 
@@ -120,15 +122,15 @@ def noise(axis: Axes, rates: Rates) -> None:
     decorate(axis, f"Noise ({n:,} events, some shift)", "points over extra compute alone")
 
 
-def forgetting(axis: Axes, rates: Rates) -> None:
+def at_home(axis: Axes, rates: Rates) -> None:
     for arm, kind in STYLES:
         groups = found(rates, "strong", lambda c, a=arm, k=kind: (c.arm, c.kind) == (a, k) and c.n > 0 and not c.noise)
         name, color, dash = STYLES[arm, kind]
         band(axis, [g.cell.n for g in groups], [g.points_corpus for g in groups], name, color, dash)
     axis.axhline(0, color="#999999", lw=0.8)
-    axis.set_xscale("log")
-    axis.set_xlabel("examples or events beyond the seed corpus")
-    decorate(axis, "The price: the corpus's own questions (strong shift)", "points over extra compute alone")
+    sized(axis, "examples or events beyond the seed corpus")
+    axis.set_ylim(bottom=FLOOR)
+    decorate(axis, "The same on the corpus's own questions (strong shift)", "points over extra compute alone")
 
 
 def language(axis: Axes, rates: Rates, shift: Shift) -> None:
@@ -158,6 +160,14 @@ def band(axis: Axes, sizes: list[float], estimates: list[Estimate], name: str, c
     middle, low, high = np.array(estimates).reshape(-1, 3).T
     axis.plot(sizes, middle, dash, color=color, label=name, marker="o", ms=3)
     axis.fill_between(sizes, low, high, color=color, alpha=0.15, lw=0)
+
+
+def sized(axis: Axes, label: str) -> None:
+    """A logarithmic axis of sizes."""
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_xlabel(label)
 
 
 def decorate(axis: Axes, title: str, label: str) -> None:

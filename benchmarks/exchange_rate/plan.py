@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -62,9 +62,7 @@ CLASSIFIER = Sizes(
     held_out=10_000,
     seed_corpus=1_000,
 )
-MODEL = Sizes(
-    corpus=(0, 500, 2_000, 8_000, 16_000), events=(250, 1_000, 2_000), steps=250, held_out=1_000, seed_corpus=780
-)
+MODEL = Sizes(corpus=(0, 500, 2_000, 4_000), events=(1_000, 2_000), steps=150, held_out=1_000, seed_corpus=780)
 CLASSIFIER_SHORT = Sizes(corpus=(0, 500, 4_000), events=(1_000,), steps=200, held_out=1_000, seed_corpus=300)
 MODEL_SHORT = Sizes(corpus=(0, 200), events=(50,), steps=6, held_out=40, seed_corpus=100)
 
@@ -83,20 +81,20 @@ def classifier_cells(seed: int, sizes: Sizes) -> Iterator[Cell]:
 
 
 def model_cells(seed: int, sizes: Sizes) -> Iterator[Cell]:
-    """One factor at a time around a middle number of events without noise at some shift."""
-    middle = sizes.events[len(sizes.events) // 2]
-    others = [n for n in sizes.events if n != middle]
-    explicit: Sequence[Kind] = ("right/wrong", "correction")
+    """One factor at a time around the smallest number of events, without noise, at some shift."""
+    usual, more = sizes.events[0], sizes.events[1:]
     yield Cell("model", seed, "served", 0)
     yield from (Cell("model", seed, "corpus", n) for n in sizes.corpus)
+    yield from (Cell("model", seed, "labels", usual, shift) for shift in SHIFTS[1:])  # at no shift they are corpus
+    yield Cell("model", seed, "retrieval", usual, "some", "correction", shown=1)
     for shift in SHIFTS:
-        yield Cell("model", seed, "labels", middle, shift)
-        yield from (Cell("model", seed, "feedback", middle, shift, kind) for kind in explicit)
-        yield from (Cell("model", seed, "retrieval", middle, shift, "correction", shown=shown) for shown in (1, 4))
-    for kind in explicit:
-        yield from (Cell("model", seed, "feedback", n, "some", kind) for n in others)
-        yield Cell("model", seed, "random", middle, "some", kind)
-    yield from (Cell("model", seed, "feedback", middle, "some", "correction", noise) for noise in NOISES[1:])
-    yield Cell("model", seed, "feedback", middle, "some", "right/wrong", NOISES[-1])
-    yield Cell("model", seed, "feedback", middle, "some", "implicit")
-    yield from (Cell("model", seed, "marks", middle, shift, "right/wrong") for shift in SHIFTS[1:])
+        yield Cell("model", seed, "retrieval", usual, shift, "correction", shown=4)
+        yield Cell("model", seed, "feedback", usual, shift, "right/wrong")
+        yield Cell("model", seed, "feedback", usual, shift, "correction")
+    for kind in KINDS[:2]:
+        yield from (Cell("model", seed, "feedback", n, "some", kind) for n in more)
+        yield Cell("model", seed, "random", usual, "some", kind)
+        yield Cell("model", seed, "feedback", usual, "some", kind, NOISES[-1])
+    yield Cell("model", seed, "feedback", usual, "some", "correction", NOISES[1])
+    yield Cell("model", seed, "feedback", usual, "some", "implicit")
+    yield from (Cell("model", seed, "marks", usual, shift, "right/wrong") for shift in SHIFTS[1:])
