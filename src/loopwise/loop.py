@@ -89,8 +89,7 @@ def curate(parts: Parts, number: int, done: Records) -> JsonObject:
         said = [row for _, row in feedback.up_to(conn, done["gather"]["feedback"])]
         judged = [group for _, group in attempts.up_to(conn, number)]
     practised = [example for order, group in enumerate(judged) for example in from_judged(group, order)]
-    meant = signals(said, {exchange.id: exchange for _, exchange in served})
-    people = list(from_people(with_signals(served, meant)))
+    people = list(from_people(with_signals(served, signals(said, {row.id: row for _, row in served}))))
     share, out = done["gather"]["settings"]["anchors"]["share"], parts.store.root / "datasets"
     found, settings = [*practised, *people], parts.settings.curate
     dataset = pipeline.curate(found, parts.suites, parts.anchors, settings, pipeline.Guards(), share, out)

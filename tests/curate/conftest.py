@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loopwise.curate.ledger import Ledger
 from loopwise.types import Example, Problem, Suite
 
 Make = Callable[..., Any]
@@ -17,11 +18,18 @@ def make_example(question: str = "2+2?", answer: str = "4", **fields: Any) -> Ex
     return Example(messages=({"role": "user", "content": question},), completion=answer, **values)
 
 
-def make_suite(*questions: str, name: str = "final") -> Suite:
+def make_suite(*questions: str, name: str = "final", source: str = "s") -> Suite:
     problems = tuple(
-        Problem(f"key:{question}", "s", ({"role": "user", "content": question},), "", "exact") for question in questions
+        Problem(f"key:{question}", source, ({"role": "user", "content": question},), "", "exact")
+        for question in questions
     )
     return Suite(name, "final", "v1", problems)
+
+
+def through(step: Make, examples: list[Example]) -> tuple[list[str], Ledger]:
+    """The answers that a step keeps, and its ledger."""
+    ledger = Ledger()
+    return [example.completion for example in step(examples, ledger)], ledger
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +40,8 @@ def example() -> Make:
 @pytest.fixture(scope="session")
 def suite() -> Make:
     return make_suite
+
+
+@pytest.fixture(scope="session")
+def answers() -> Make:
+    return through

@@ -49,7 +49,14 @@ def test_a_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("others", "anchors", "share", "needed"),
-    [(90, 5, 0.1, 10), (100, 5, 0.0, 1), (100, 0, 0.5, 0), (0, 5, 0.5, 0), (3, 5, 0.1, 1), (50, 5, 0.5, 50)],
+    [
+        (90, 5, 0.1, 10),
+        (98, 5, 0.0, 2),
+        (99, 5, 0.0, 3),
+        (100, 0, 0.5, 0),
+        (0, 5, 0.5, 0),
+        (50, 5, 0.5, 50),
+    ],
 )
 def test_how_many_anchors_a_share_needs(others, anchors, share, needed):
     assert n_needed(others, anchors, share) == needed

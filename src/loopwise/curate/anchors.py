@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from loopwise.curate.ledger import Ledger
 from loopwise.curate.parquet import row_digest
 from loopwise.errors import SettingsError
 from loopwise.types import Example, Message
+
+ANCHOR_FLOOR = 0.02  # of all rows, whatever the settings say
 
 
 def load(path: Path) -> list[Example]:
@@ -65,10 +68,12 @@ def _messages(fields: dict[str, Any], where: str) -> tuple[Message, ...]:
 
 
 def n_needed(n_others: int, n_anchors: int, share: float) -> int:
-    """How many anchor rows make ``share`` of all rows, rounded; at least one where there are anchors and other rows."""
+    """How many anchor rows make ``share`` of all rows, rounded, and never less than ``ANCHOR_FLOOR`` of them; none
+    where there are no anchors, or nothing to mix them with."""
     if not n_others or not n_anchors:
         return 0
-    return max(1, round(n_others * share / (1.0 - share)))
+    floor = math.ceil(n_others * ANCHOR_FLOOR / (1.0 - ANCHOR_FLOOR) - 1e-9)
+    return max(floor, round(n_others * share / (1.0 - share)))
 
 
 def mix_anchors(
@@ -79,8 +84,11 @@ def mix_anchors(
     Anchors are taken in the order of a hash of their content, from the start again when there are too few. Those that
     are in ``examples`` already are replaced, so that mixing twice is mixing once; nothing is dropped.
     """
-    others = [example for example in examples if example.kind != "anchor"]
-    yield from others
+    n_others = 0
+    for example in examples:
+        if example.kind != "anchor":
+            n_others += 1
+            yield example
     ordered = sorted(anchors, key=lambda anchor: (row_digest(anchor), anchor.provenance))
-    for i in range(n_needed(len(others), len(anchors), share)):
+    for i in range(n_needed(n_others, len(ordered), share)):
         yield replace(ordered[i % len(ordered)], order=i)

@@ -19,6 +19,7 @@ class Ledger:
         self._changes: Counter[tuple[str, str]] = Counter()
 
     def drop(self, step: str, reason: str, example: Example) -> None:
+        """Counts one drop. ``reason`` must hold no text of people: it stays when the text has to go."""
         self._counts[step, reason] += 1
         named = self._named.setdefault((step, reason), [])
         if len(named) < NAMED:

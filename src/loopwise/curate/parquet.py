@@ -4,21 +4,27 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from loopwise.curate.sorting import sorted_lines
 from loopwise.errors import missing_extra
 from loopwise.types import Dataset, Example, JsonObject, Message
 
 try:
     import pyarrow as pa
+    import pyarrow.json as pj
     import pyarrow.parquet as pq
 except ImportError as error:
     raise missing_extra("pyarrow") from error
 
+ROW_GROUP = 10_000  # rows
 _CALL = pa.struct(
     [
         ("id", pa.string()),
@@ -102,23 +108,47 @@ def row_digest(example: Example) -> str:
     return hashlib.sha256(_canonical(row(example)).encode()).hexdigest()
 
 
-def write(examples: Sequence[Example], manifest: JsonObject, out: Path) -> Dataset:
-    """Writes ``<hex>.parquet`` and ``<hex>.json`` into the folder ``out``, each in one step; rows are sorted.
+@contextmanager
+def sorted_rows(examples: Iterable[Example]) -> Generator[Iterator[bytes]]:
+    """The canonical JSON of each example's row, sorted. All examples are read before the first row is given."""
+    with sorted_lines(_canonical(row(example)).encode() for example in examples) as lines:
+        yield lines
+
+
+def store(rows: Iterable[bytes], manifest: JsonObject, out: Path) -> Dataset:
+    """Writes sorted rows as ``<hex>.parquet``, and ``<hex>.json``, into the folder ``out``, each in one step.
 
     The name is the SHA-256 of the rows' canonical JSON, a line each, not of Parquet's bytes, which change with its
-    version.
+    version. Holds one row group in memory at a time.
     """
-    lines = sorted(_canonical(row(example)) for example in examples)
-    digest = hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
-    dataset = Dataset(f"sha256:{digest}", out / f"{digest}.parquet", len(lines), {**manifest, "rows": len(lines)})
     out.mkdir(parents=True, exist_ok=True)
-    table: Any = pa.Table.from_pylist([json.loads(line) for line in lines], schema=SCHEMA)
-    partial = out / f".{digest}.{os.getpid()}.partial"
-    pq.write_table(table, partial)
+    partial = out / f".{os.getpid()}.partial"
+    digest, n = hashlib.sha256(), 0
+    with pq.ParquetWriter(partial, SCHEMA) as writer:
+        stream = iter(rows)
+        while group := list(islice(stream, ROW_GROUP)):
+            lines = b"\n".join([*group, b""])
+            digest.update(lines)
+            n += len(group)
+            writer.write_table(_table(lines))
+    name = digest.hexdigest()
+    dataset = Dataset(f"sha256:{name}", out / f"{name}.parquet", n, {**manifest, "rows": n})
     partial.rename(dataset.path)
     partial.write_text(json.dumps(dataset.manifest, ensure_ascii=False, indent=1), encoding="utf-8")
     partial.rename(dataset.path.with_suffix(".json"))
     return dataset
+
+
+def write(examples: Iterable[Example], manifest: JsonObject, out: Path) -> Dataset:
+    """The dataset of ``examples`` as they are, in the folder ``out``: see ``store``."""
+    with sorted_rows(examples) as rows:
+        return store(rows, manifest, out)
+
+
+def _table(lines: bytes) -> Any:
+    whole = pj.ReadOptions(use_threads=False, block_size=len(lines) + 1)  # a row may be longer than a usual block
+    options = pj.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="error")
+    return pj.read_json(io.BytesIO(lines), read_options=whole, parse_options=options)
 
 
 def read(path: Path, columns: list[str]) -> list[JsonObject]:
