@@ -37,6 +37,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.gateway
 	$(BIN)/python benchmarks/aa.py
 	$(BIN)/python benchmarks/loop_vs_corpus.py
+	$(BIN)/python -m benchmarks.exchange_rate
 
 # Makes the embedded model again: the same fingerprint for the same seed, thread count and machine type.
 tiny: $(READY)
