@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from loopwise.signals.evidence import Flags
 from loopwise.signals.meetings import joined_groups, meetings
 from loopwise.signals.raters import Jury
 from loopwise.signals.suspicion import Suspicion
 from loopwise.stats.dawid_skene import UNKNOWN
-from loopwise.stats.distributions import Reals, binomial_at_least
+from loopwise.stats.distributions import Integers, Reals, binomial_at_least
 
 SURE = 0.9  # the probability from which the others' word on an item counts as settled
 FEWEST = 8  # settled items, or meetings of a pair, below which nobody is judged
-# For each person: of those whose word is a coin, so many are named; honest ones are far from it. With ten items settled
-# it takes none right, or all but none.
+# For each person: of those whose word is a coin, so many are named; honest ones are far from it. Of eight settled items
+# it takes none right, of fifteen two.
 ERROR_EACH = 0.005
+WRONG_WAY = -0.2  # Youden's index from which a word points the wrong way; of always the same word it is 0
+FEWEST_OF_A_CLASS = 2  # good, or bad, items for the index to say anything
 ERROR_PAIRS = 0.005  # that any pair of independent raters is named, over all pairs together (Bonferroni)
 LEAST_EXCESS = 0.15  # of agreement over what reliability explains: hard questions fool honest people together, mildly
 
@@ -41,32 +44,41 @@ class Collusion:
 
 
 def below_chance(jury: Jury) -> Iterator[Suspicion]:
-    """People whose word on settled items is right significantly less often than by chance: a one-sided binomial test,
-    each against what one gets who calls as many good without looking, or a coin if that is less."""
-    labels, fit = jury.labels, jury.fit
-    truth_N = labels.truth_I[labels.item_N]
-    settled = (np.abs(fit.others_N - 0.5) >= SURE - 0.5) & (labels.rater_N < jury.people)
-    who, people = labels.rater_N[settled], jury.people
-    good = fit.others_N[settled] > 0.5
-    right = labels.good_N[settled] == good
-    n_P = np.bincount(who, minlength=people)
-    right_P = np.bincount(who, right, people).astype(np.int64)
-    verified_P = np.bincount(who, truth_N[settled] != UNKNOWN, people).astype(np.int64)
-    called_P = np.bincount(who, labels.good_N[settled], people) / np.maximum(n_P, 1)
+    """People whose word on settled items is right significantly less often than a coin: a one-sided binomial test.
+
+    Who always says the same is no liar, however few of the answers deserve it: the word must also point the wrong way,
+    as Youden's (1950) index has it, or, where nearly all items are of one class and the index says nothing, be right
+    less often than the same words would be on anybody's items.
+    """
+    labels, fit, people = jury.labels, jury.fit, jury.people
+    settled = (np.abs(fit.others_N - 0.5) >= SURE - 0.5) & (labels.rater_N < people)
+    who, said, good = labels.rater_N[settled], labels.good_N[settled], fit.others_N[settled] > 0.5
+    verified = labels.truth_I[labels.item_N[settled]] != UNKNOWN
+
+    def count(rows: Flags) -> Integers:
+        return np.bincount(who[rows], minlength=people)
+
+    n_P, good_P, right_P = count(said | ~said), count(good), count(said == good)
+    bad_P = n_P - good_P
+    index_P = count(said & good) / np.maximum(good_P, 1) + count(~said & ~good) / np.maximum(bad_P, 1) - 1
     share = float(good.mean()) if len(good) else 0.5
-    chance_P = np.minimum(0.5, called_P * share + (1 - called_P) * (1 - share))
-    at_most_P = 1 - binomial_at_least(right_P + 1, n_P, np.clip(chance_P, 1e-9, 0.5))
-    for person in np.flatnonzero((n_P >= FEWEST) & (at_most_P <= ERROR_EACH)).tolist():
-        n, hits = int(n_P[person]), int(right_P[person])
+    called_P = count(said) / np.maximum(n_P, 1)
+    chance_P = np.clip(called_P * share + (1 - called_P) * (1 - share), 1e-9, 0.5)
+    one_class_P = np.minimum(good_P, bad_P) < FEWEST_OF_A_CLASS
+    chance_P = np.where(one_class_P, chance_P, 0.5)
+    at_most_P = 1 - binomial_at_least(right_P + 1, n_P, chance_P)
+    wrong_way = one_class_P | (index_P <= WRONG_WAY)
+    for person in np.flatnonzero((n_P >= FEWEST) & wrong_way & (at_most_P <= ERROR_EACH)).tolist():
+        n, right = int(n_P[person]), int(right_P[person])
         yield Suspicion(
             person,
             "below chance",
-            f"below chance: {hits} of its {n} statements on answers whose worth is settled are right, where chance "
+            f"below chance: {right} of its {n} statements on answers whose worth is settled are right, where chance "
             f"gives {chance_P[person]:.0%}",
             {
-                "right": hits,
+                "right": right,
                 "settled": n,
-                "verified": int(verified_P[person]),
+                "verified": int(count(verified)[person]),
                 "chance": round(float(chance_P[person]), 3),
             },
         )

@@ -33,7 +33,7 @@ class Evidence:
     """N signals that stand and E exchanges that may be trained on.
 
     ``item_N`` is a hash of prompt and answer, so that the same answer to the same prompt is one item whoever got it;
-    ``target_N`` of prompt and the better answer, 0 where there is none. ``number_N`` is a
+    ``prompt_N`` of the prompt; ``target_N`` of prompt and the better answer, 0 where there is none. ``number_N`` is a
     rating's place on its scale or a metric's value, NaN elsewhere. ``whole_N`` is False for a share of what was said of
     an episode. Of exchanges: who asked, release and segment as hashes, the prompt's length as a power of two, and
     whether a person spoke of it.
@@ -45,6 +45,7 @@ class Evidence:
     kind_N: Integers
     source_N: Integers
     item_N: Integers
+    prompt_N: Integers
     target_N: Integers
     strength_N: Reals
     number_N: Reals
@@ -81,7 +82,7 @@ class _Columns:
 
     people: dict[str, int] = field(default_factory=dict[str, int])
     kinds: dict[str, int] = field(default_factory=dict[str, int])
-    ints: array[int] = field(default_factory=lambda: array("q"))  # 6 a signal
+    ints: array[int] = field(default_factory=lambda: array("q"))  # 7 a signal
     reals: array[float] = field(default_factory=lambda: array("d"))  # 3 a signal
     served: array[int] = field(default_factory=lambda: array("q"))  # 5 an exchange
 
@@ -95,7 +96,8 @@ class _Columns:
         item = digest(prompt, normalized(answer or "")) if known else digest(one.id, signal.choice)
         target = digest(prompt, normalized(signal.text)) if prompt is not None and signal.text is not None else 0
         kind = self.kinds.setdefault(kind_key(said, signal), len(self.kinds))
-        codes = (self.person(signal.user), kind, _SOURCES[signal.source], item, target, said.share == 1.0)
+        asked_of = digest(one.id if prompt is None else prompt)
+        codes = (self.person(signal.user), kind, _SOURCES[signal.source], item, asked_of, target, said.share == 1.0)
         self.ints.extend(map(int, codes))
         number = rating.share(said.feedback) if signal.kind == "rating" else None
         number = float(said.feedback.value) if signal.kind == "metric" else number
@@ -122,10 +124,10 @@ def gather(exchanges: Iterable[Served], gone: Integers, outcomes: Counter[str]) 
 def _ordered(columns: _Columns) -> Evidence:
     people, person_rank = _ranked(columns.people)
     kinds, kind_rank = _ranked(columns.kinds)
-    ints, reals = np.asarray(columns.ints).reshape(-1, 6), np.asarray(columns.reals).reshape(-1, 3)
+    ints, reals = np.asarray(columns.ints).reshape(-1, 7), np.asarray(columns.reals).reshape(-1, 3)
     served = np.asarray(columns.served).reshape(-1, 5)
     person, kind = person_rank[ints[:, 0]], kind_rank[ints[:, 1]]
-    order = np.lexsort((reals[:, 0], ints[:, 4], ints[:, 2], kind, person, ints[:, 3], reals[:, 2]))
+    order = np.lexsort((reals[:, 0], ints[:, 5], ints[:, 2], kind, person, ints[:, 3], reals[:, 2]))
     user = person_rank[served[:, 0]]
     by_what = np.lexsort((served[:, 4], served[:, 3], served[:, 2], served[:, 1], user))
     return Evidence(
@@ -135,11 +137,12 @@ def _ordered(columns: _Columns) -> Evidence:
         kind_N=kind[order],
         source_N=ints[order, 2],
         item_N=ints[order, 3],
-        target_N=ints[order, 4],
+        prompt_N=ints[order, 4],
+        target_N=ints[order, 5],
         strength_N=reals[order, 0],
         number_N=reals[order, 1],
         at_N=reals[order, 2],
-        whole_N=ints[order, 5] == 1,
+        whole_N=ints[order, 6] == 1,
         user_E=user[by_what],
         release_E=served[by_what, 1],
         segment_E=served[by_what, 2],

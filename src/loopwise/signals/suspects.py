@@ -15,13 +15,13 @@ import numpy as np
 
 from loopwise.signals.agreement import below_chance, collusion
 from loopwise.signals.bursts import bursts
-from loopwise.signals.copycats import alike
+from loopwise.signals.copycats import Statements, alike
 from loopwise.signals.evidence import HUMAN, IMPLICIT, NOBODY, Evidence, Flags
 from loopwise.signals.meetings import joined_groups
 from loopwise.signals.raters import Jury, jury
 from loopwise.signals.ratings import Scales, neutral_place, scales
 from loopwise.signals.suspicion import Suspicion
-from loopwise.stats.distributions import Integers, Reals
+from loopwise.stats.distributions import Reals
 from loopwise.store.quarantine import Decision
 from loopwise.types import JsonObject
 
@@ -64,7 +64,7 @@ def kept_out(evidence: Evidence, decided: Mapping[str, Decision]) -> Kept:
 
     rows = _statements(evidence)
     who, at = evidence.person_N[rows], evidence.at_N[rows]
-    likes = alike(*_once(evidence, rows))
+    likes = alike(_once(evidence, rows))
     add(likes.suspicions())
     add(bursts(who, at, likes.group_of))
     edges = list(likes.group_of.items())
@@ -87,12 +87,14 @@ def _statements(evidence: Evidence) -> Flags:
     return evidence.of_kinds(*STATEMENTS) & by_people
 
 
-def _once(evidence: Evidence, rows: Flags) -> tuple[Integers, Integers]:
-    """(statement, person): what was said as a hash (the better answer, or the item and its mark), once per person."""
+def _once(evidence: Evidence, rows: Flags) -> Statements:
+    """What was said, once per person: the better answer to the prompt, or the item and its mark."""
+    worded = evidence.target_N[rows] != 0
     marked = evidence.item_N[rows] ^ (evidence.strength_N[rows] > 0)
-    statement = np.where(evidence.target_N[rows] != 0, evidence.target_N[rows], marked)
-    once = np.unique(np.stack([evidence.person_N[rows], statement]), axis=1)
-    return once[1], once[0]
+    what = np.where(worded, evidence.target_N[rows], marked)
+    about = evidence.prompt_N[rows] ^ worded
+    who, what, about = np.unique(np.stack([evidence.person_N[rows], what, about]), axis=1)
+    return Statements(who, what, about)
 
 
 def _read(evidence: Evidence, counted: Flags) -> tuple[Scales, Reals, Jury]:
