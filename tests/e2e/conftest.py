@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands import Done, here, in_process
 from loopwise.cli.init import created
 from loopwise.cli.templates import embedded_toml
 from loopwise.compute.services import free_port
@@ -38,9 +37,9 @@ def make_project(directory: Path, toml: str) -> Path:
         return project.dir
 
 
-def loopwise(*args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """The real command in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", "loopwise.cli.main", *args], capture_output=True, text=True)
+def loopwise(*args: str, check: bool = True) -> Done:
+    """The command: one that works for long in a process of its own, one that asks or switches something in this."""
+    done = (in_process if args[0] in ("turn", "demo", "up") else here)(*args)
     if check:
         assert done.returncode == 0, done.stderr
     return done

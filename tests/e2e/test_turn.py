@@ -29,7 +29,9 @@ def _ask(url: str, question: str) -> dict[str, str]:
 def test_a_candidate_trained_on_corrupted_labels_is_refused_and_the_champion_keeps_serving(
     tmp_path: Path, serving: Callable[[Path], str]
 ):
-    project = make_project(tmp_path / "project", small_toml(changes=_NO_PRACTICE))
+    project = make_project(
+        tmp_path / "project", small_toml(changes={**_NO_PRACTICE, "examples = 3000": "examples = 1500"})
+    )
     _corrupt(project)
     url = serving(project)
     before = _ask(url, "Spell this word backward (example: sun -> nus): loop")
