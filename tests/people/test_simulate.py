@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +27,8 @@ PROBLEMS = [
 ]
 
 
-def is_right(problem: Problem, text: str) -> bool:
-    return text == problem.reference
+def judge(pairs: Sequence[tuple[Problem, str]]) -> list[bool]:
+    return [text == problem.reference for problem, text in pairs]
 
 
 @dataclass
@@ -83,7 +83,7 @@ def gateway() -> Iterator[Gateway]:
 
 async def used(url: str, events: int, seed: int = 1, n: int = 10, key: str | None = None) -> Counts:
     """What happens when the default people use the gateway at ``url``."""
-    return await simulate(Address(url, key), Use(PROBLEMS, population(n, seed), events, seed), is_right=is_right)
+    return await simulate(Address(url, key), Use(PROBLEMS, population(n, seed), events, seed), judge=judge)
 
 
 async def test_what_arrives_is_what_is_counted_and_at_the_rates_of_each_group(gateway: Gateway):
@@ -135,7 +135,7 @@ async def test_the_seed_decides_who_asks_and_what_they_say_and_no_run_is_taken_f
     ids: list[str] = []
     for seed in (1, 1, 2):
         gateway.said.clear()
-        await simulate(Address(gateway.url), Use(PROBLEMS, population(10, 1), 80, seed), is_right=is_right)
+        await simulate(Address(gateway.url), Use(PROBLEMS, population(10, 1), 80, seed), judge=judge)
         runs.append(Counter((s["user"], s["kind"], str(s["value"])) for s in gateway.said))
         ids += [s["id"] for s in gateway.said]
     assert runs[0] == runs[1] != runs[2]
@@ -145,14 +145,14 @@ async def test_the_seed_decides_who_asks_and_what_they_say_and_no_run_is_taken_f
 async def test_problems_start_again_when_they_end_and_progress_is_told(gateway: Gateway):
     seen: list[tuple[str, int, int]] = []
     use = Use(PROBLEMS[:3], population(3, 1), 7, 1)
-    await simulate(Address(gateway.url), use, is_right=is_right, progress=lambda *s: seen.append(s))
+    await simulate(Address(gateway.url), use, judge=judge, progress=lambda *s: seen.append(s))
     assert Counter(b["messages"][0]["content"] for b in gateway.asked) == {"0 + 0?": 3, "1 + 1?": 2, "2 + 2?": 2}
     assert seen == [("simulate", i, 7) for i in range(1, 8)]
 
 
 async def test_simulated_time_ends_now_and_feedback_is_spread_over_it(gateway: Gateway):
     began = time.time()
-    await simulate(Address(gateway.url), Use(PROBLEMS, population(10, 1), 300, 1, days=5.0), is_right=is_right)
+    await simulate(Address(gateway.url), Use(PROBLEMS, population(10, 1), 300, 1, days=5.0), judge=judge)
     at = [(row["at"] - began) / 86_400 for row in gateway.said]
     assert -5.0 <= min(at) < -4.9
     assert -0.1 < max(at) < 0.001

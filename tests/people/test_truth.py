@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,10 @@ def echoes_rightly(problem: Problem, text: str) -> bool:
     return text == problem.reference or (text.startswith("tiny@0 hears") and int(problem.key) % 3 == 0)
 
 
+def judge(pairs: Sequence[tuple[Problem, str]]) -> list[bool]:
+    return [echoes_rightly(problem, text) for problem, text in pairs]
+
+
 def rows_of(store: Store) -> dict[str, Feedback]:
     with store.reading() as conn:
         return {row.id: row for _, row in stored.up_to(conn, stored.watermark(conn))}
@@ -61,7 +65,7 @@ async def test_the_truth_is_told_of_every_feedback_that_the_store_has(
     people = population(10, 1, parse(EVERYBODY, "x"))
     use = Use(PROBLEMS, people, 150, 1, verified=0.3)
     with (tmp_path / "truth.jsonl").open("w") as truth:
-        counts = await simulate(Address(gateway), use, is_right=echoes_rightly, truth=truth)
+        counts = await simulate(Address(gateway), use, judge=judge, truth=truth)
     told = {row["feedback"]: row for row in map(json.loads, (tmp_path / "truth.jsonl").read_text().splitlines())}
     rows = rows_of(store)
     assert told.keys() == rows.keys()
@@ -99,7 +103,7 @@ async def test_who_is_stopped_half_way_has_told_the_truth_about_all_that_was_rec
 
         use = Use(PROBLEMS, population(10, 1), 1_000, 1)
         with pytest.raises(StoppedError):
-            await simulate(Address(gateway), use, is_right=echoes_rightly, truth=truth, progress=stop)
+            await simulate(Address(gateway), use, judge=judge, truth=truth, progress=stop)
         told = {json.loads(line)["feedback"] for line in path.read_text().splitlines()}  # while it is still open
     assert len(rows_of(store)) >= 20
     assert rows_of(store).keys() <= told
@@ -109,7 +113,7 @@ async def test_who_meets_a_question_again_is_told_of_too(gateway: str, store: St
     """To the gateway it looks as if they had asked for another answer."""
     use = Use(PROBLEMS[:100], population(3, 1), 200, 1)
     with (tmp_path / "truth.jsonl").open("w") as truth:
-        counts = await simulate(Address(gateway), use, is_right=echoes_rightly, truth=truth)
+        counts = await simulate(Address(gateway), use, judge=judge, truth=truth)
     told = {row["feedback"]: row for row in map(json.loads, (tmp_path / "truth.jsonl").read_text().splitlines())}
     again = {id: row.exchange_id for id, row in rows_of(store).items() if row.kind == "regenerate"}
     assert len(again) > 10

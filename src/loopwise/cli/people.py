@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +19,7 @@ from loopwise.cli.output import emit, table
 from loopwise.cli.progress import shown
 from loopwise.cli.project import Project, gateway_url, opened, verifier_pool
 from loopwise.errors import UsageError
-from loopwise.types import JsonObject, Progress
+from loopwise.types import JsonObject, Problem, Progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -95,7 +96,11 @@ def simulated(
     settings = extras.population or load("default")
     crowd = population(people, project.settings.loop.seed, settings)
     wanted = Use(problems, crowd, events, seed, settings.days, extras.verified)
-    counts = use(address, wanted, is_right=pool.is_right, truth=extras.truth, progress=progress)
+
+    def judge(pairs: Sequence[tuple[Problem, str]]) -> list[bool]:
+        return [verdict.right for verdict in pool.judge(pairs)]
+
+    counts = use(address, wanted, judge=judge, truth=extras.truth, progress=progress)
     return asyncio.run(counts).as_dict()
 
 

@@ -73,14 +73,15 @@ class Product:
             raise FailedError from error
         return Answered(answer.id, answer.choices[0].message.content or "")
 
-    async def say(self, rows: Sequence[JsonObject]) -> None:
-        """Returns when the gateway has them on disk."""
+    async def say(self, said: Sequence[Sequence[JsonObject]]) -> Sequence[None]:
+        """Sends what several people said; returns when the gateway has it on disk."""
         try:
-            await self.client.feedback(rows)
+            await self.client.feedback([row for rows in said for row in rows])
         except RefusedError as error:
             raise _refused(self.gateway.url, error.status or 0, str(error)) from error
         except (BusyError, UnreachableError) as error:
             raise FailedError from error
+        return [None] * len(said)
 
 
 @asynccontextmanager

@@ -16,14 +16,18 @@ from loopwise.people.asking import Address, Answered, FailedError, Product, prod
 from loopwise.people.behaviors.implicit import deeds
 from loopwise.people.plan import Use, Visit, total, visits
 from loopwise.people.tally import Counts, Tally, Told
+from loopwise.people.together import Together
 from loopwise.people.words import TEXTS, Answer, Opinion, Said
 from loopwise.types import FeedbackKind, JsonObject, Message, Problem, Progress
 
-CONCURRENCY = 16  # people who ask at the same time
+CONCURRENCY = 32  # people who ask at the same time
 VERIFIER = "verifier"  # whose feedback a checker's is, in the counts
 _SEEN = ("regenerate", "follow_up")  # done, not told: the gateway sees it
 _THANKS, _DOUBT = "Thank you.", "That is not right. Please try again."
 _DAY_S = 86_400.0
+
+
+Judge = Callable[[Sequence[tuple[Problem, str]]], Sequence[bool]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,9 @@ class _Run:
 
     use: Use
     product: Product
-    is_right: Callable[[Problem, str], bool]
+    judge: Judge
+    is_right: Together[tuple[Problem, str], bool]
+    say: Together[Sequence[JsonObject], None]
     tally: Tally
     name: str
     until_s: float
@@ -44,22 +50,27 @@ async def simulate(
     gateway: Address,
     use: Use,
     *,
-    is_right: Callable[[Problem, str], bool],
+    judge: Judge,
     truth: TextIO | None = None,
     progress: Progress | None = None,
 ) -> Counts:
     """What ``use`` says happens at ``gateway``, ``CONCURRENCY`` people at a time.
 
-    Who asks what and what they say of an answer follows from the seed, whatever the order of the answers. ``is_right``
-    knows the truth; ``truth`` gets a line of JSON for each feedback. A request that the gateway fails to serve (5xx,
-    429, a broken connection) is counted. Raises EngineError when the gateway cannot be reached, refuses a request
-    (other 4xx) or serves none, and UsageError where somebody has nothing to ask.
+    Who asks what and what they say of an answer follows from the seed, whatever the order of the answers. ``judge``
+    knows the truth: whether each text solves its problem. ``truth`` gets a line of JSON for each feedback. A request
+    that the gateway fails to serve (5xx, 429, a broken connection) is counted. Raises EngineError when the gateway
+    cannot be reached, refuses a request (other 4xx) or serves none, and UsageError where somebody has nothing to ask.
     """
     began, planned = time.monotonic(), total(use)
     plan = visits(use)
     tally = Tally(Counter(person.group for person in use.people), truth)
     async with product(gateway) as opened:
-        run = _Run(use, opened, is_right, tally, f"sim_{uuid.uuid4().hex[:12]}", time.time())
+
+        async def judged(pairs: Sequence[tuple[Problem, str]]) -> Sequence[bool]:
+            return judge(pairs)
+
+        name = f"sim_{uuid.uuid4().hex[:12]}"
+        run = _Run(use, opened, judge, Together(judged), Together(opened.say), tally, name, time.time())
 
         async def keep_asking() -> None:
             for visit in plan:
@@ -103,7 +114,7 @@ async def _ask(run: _Run, visit: Visit) -> tuple[Answered, bool]:
     purpose or not: the gateway keeps it under an id that follows from the later one's."""
     person, problem = visit.person, visit.problem
     answered = await run.product.ask(problem.messages, person.id)
-    right = run.is_right(problem, answered.text)
+    right = await run.is_right((problem, answered.text))
     before = run.asked.get((person.id, problem.key))
     run.asked[person.id, problem.key] = answered.id, right
     if before is not None:
@@ -135,7 +146,7 @@ def _seen(run: _Run, visit: Visit, kind: FeedbackKind, about: tuple[str, bool], 
 def _answer(run: _Run, visit: Visit, answered: Answered, right: bool) -> Answer:
     problem = visit.problem
     return Answer(
-        answered.text, right, problem.reference, lambda other: run.is_right(problem, other), attack=visit.attack
+        answered.text, right, problem.reference, lambda other: run.judge([(problem, other)])[0], attack=visit.attack
     )
 
 
@@ -155,16 +166,16 @@ async def _say(run: _Run, visit: Visit, answered: Answered, right: bool, said: S
             **_at(run, visit),
         }
         rows.append({name: value for name, value in row.items() if value is not None})
-        true = _true(run, visit.problem, each.value) if each.kind in TEXTS else each.good == right
+        true = await _true(run, visit.problem, each.value) if each.kind in TEXTS else each.good == right
         told.append(
             Told(row["id"], answered.id, user, visit.person.group, each.kind, right, true, poisoned=visit.attack)
         )
     await _send(run, rows, told)
 
 
-def _true(run: _Run, problem: Problem, text: str) -> bool:
+async def _true(run: _Run, problem: Problem, text: str) -> bool:
     """Whether what somebody wrote is right; what the problem says itself needs no judge."""
-    return text == problem.reference or run.is_right(problem, text)
+    return text == problem.reference or await run.is_right((problem, text))
 
 
 async def _verify(run: _Run, visit: Visit, answered: Answered, right: bool) -> None:
@@ -180,7 +191,7 @@ async def _verify(run: _Run, visit: Visit, answered: Answered, right: bool) -> N
 async def _send(run: _Run, rows: Sequence[JsonObject], told: Sequence[Told]) -> None:
     if rows:
         run.tally.write(told)
-        await run.product.say(rows)
+        await run.say(rows)
         run.tally.count(told)
 
 
