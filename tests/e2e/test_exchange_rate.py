@@ -86,15 +86,16 @@ def test_the_loss_has_the_gradient_of_its_likelihood():
 
 @pytest.fixture(scope="module")
 def people() -> People:
-    world = World(3)
-    rng = np.random.default_rng(0)
-    return People(world, network.untrained(16, CLASSES, rng), "some")
+    world, rng = World(3), np.random.default_rng(0)
+    start = network.untrained(16, CLASSES, rng)
+    return People(world, network.train(start, world.labelled(500, "none", "corpus"), 200, rng), "some")
 
 
 def test_marks_without_noise_tell_the_truth_and_noise_flips_its_share(people: People):
     marks = people.events("right/wrong", 2_000, 0.0)
     truth = np.where(people.world.classes(marks.inputs) == marks.classes, 1, -1)
     assert marks.signs.tolist() == truth.tolist()
+    assert 0.4 < (truth > 0).mean() < 0.8  # enough of both
     flipped = (people.events("right/wrong", 2_000, 0.3).signs != marks.signs).mean()
     assert flipped == pytest.approx(0.3, abs=4 * math.sqrt(0.3 * 0.7 / 2_000))  # four standard deviations
     implicit = people.events("implicit", 2_000, 0.0)
