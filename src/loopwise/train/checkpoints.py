@@ -32,7 +32,11 @@ def opened(out: Path, run: JsonObject) -> tuple[Path, Path | None]:
         partial.write_text(json.dumps(run), encoding="utf-8")
         partial.rename(told)
     whole = [path.parent for path in folder.glob(f"checkpoint-*/{_STATE}")]
-    return folder, max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return folder, max(whole, key=step_of, default=None)
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def state(checkpoint: Path) -> JsonObject:

@@ -94,7 +94,7 @@ def _trained(
     trainer = method.build(model, lesson.tokenizer, planned, settings, scratch, callbacks, _lora(settings))
     watch.trainer = trainer
     if checkpoint is not None:
-        noted = checkpoints.state(checkpoint)
+        noted, trainer.done = checkpoints.state(checkpoint), checkpoints.step_of(checkpoint)
         history.points = noted["points"]
         watch.restore(noted["watch"])
     began = time.monotonic()
@@ -112,7 +112,7 @@ def _trained(
             "share_of_the_way": share,
             "tokens": distance.tokens,
         },
-        "resumed_from": int(checkpoint.name.rpartition("-")[2]) if checkpoint else None,
+        "resumed_from": checkpoints.step_of(checkpoint) if checkpoint else None,
     }
     return trainer.model.merge_and_unload() if settings.weights == "lora" else trainer.model, native, metrics
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback
 
@@ -27,6 +27,7 @@ class PlannedTrainer(Trainer):
     """Mixed into one of TRL's trainers, before it: trains on planned batches by its ``batch_loss``."""
 
     planned: Planned
+    done: int = 0  # steps that an earlier, killed process made
 
     def terms(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """What the loss is the weighted mean of, and the weights."""
@@ -41,7 +42,7 @@ class PlannedTrainer(Trainer):
         return (losses * weights).sum() / weights.sum()
 
     def get_train_dataloader(self) -> DataLoader:
-        return DataLoader(self.planned, batch_size=None, shuffle=False)
+        return DataLoader(_From(self.planned, self.done), batch_size=None, shuffle=False)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss = self.batch_loss(model, inputs)
@@ -56,6 +57,11 @@ class PlannedTrainer(Trainer):
         """Not counted: walking all parameters at every step costs 2 % on a small model."""
         return 0
 
+    def _issue_warnings_after_load(self, load_result) -> None:
+        """Silent about an output head that is the embedding, and so is no tensor of its own in a checkpoint."""
+        load_result.missing_keys[:] = set(load_result.missing_keys) - set(self.model._tied_weights_keys or ())
+        super()._issue_warnings_after_load(load_result)
+
     def create_model_card(self, *args, **kwargs) -> None:
         """Checkpoints are for resuming alone."""
 
@@ -68,6 +74,22 @@ class PlannedTrainer(Trainer):
     def _precompute_ref_logps(self, dataset, *args, **kwargs):
         """The parent's log-probabilities come with the planned batches."""
         return dataset
+
+
+class _From(Dataset):
+    """Planned batches from step ``done`` on. As long as all of them, so that Trainer counts steps as it did before."""
+
+    def __init__(self, planned: Planned, done: int):
+        self.planned = planned
+        self.done = done
+
+    def __len__(self) -> int:
+        return len(self.planned)
+
+    def __getitem__(self, step: int) -> Batch:
+        if step + self.done >= len(self):
+            raise IndexError(step)
+        return self.planned[step + self.done]
 
 
 def arguments(settings: RunSettings, steps: int, learning_rate: float, scratch: Path) -> dict[str, Any]:
@@ -95,6 +117,7 @@ def arguments(settings: RunSettings, steps: int, learning_rate: float, scratch: 
         "logging_steps": max(1, steps // _LOGGED),
         "logging_first_step": True,
         "logging_nan_inf_filter": False,
+        "ignore_data_skip": True,  # a run that goes on asks for the batches from there on
         "save_strategy": "no",
         "save_total_limit": 2,  # the one before stays until a new one is whole
         "report_to": "none",

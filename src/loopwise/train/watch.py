@@ -66,7 +66,7 @@ class Watch(TrainerCallback):
         last = self.checks[-1]["step"]
         if not {"best", "last"} <= self.losses.keys():
             return last
-        if not held_out.clearly_better(np.asarray(self.losses["best"]), np.asarray(self.losses["last"])):
+        if not held_out.clearly_worse(np.asarray(self.losses["last"]), np.asarray(self.losses["best"])):
             return last
         best = load_file(self.best_file)
         with torch.no_grad():
