@@ -67,11 +67,9 @@ def _phonenumbers(name: str) -> Peer:
     from phonenumbers import PhoneNumberMatcher
 
     def detect(text: str) -> list[Found]:
-        return [
-            Found(match.start, match.end, "PHONE")
-            for region in ("US", "GB", "DE", "FR", "JP")
-            for match in PhoneNumberMatcher(text, region)
-        ]
+        regions = ("US", "GB", "DE", "FR", "JP")
+        matches = [match for region in regions for match in PhoneNumberMatcher(text, region)]
+        return sorted({Found(match.start, match.end, "PHONE") for match in matches})
 
     return Peer(f"{name}, five regions", ("PHONE",), detect)
 

@@ -17,6 +17,7 @@ from loopwise.curate.pii import card, email, iban, ip, keys, phone, secret
 from loopwise.curate.pii.card import issued, luhn
 from loopwise.curate.pii.find import find
 from loopwise.curate.pii.iban import valid
+from loopwise.curate.pii.spans import Span, insert
 from loopwise.curate.pii.view import view
 
 
@@ -77,6 +78,7 @@ def test_one_thing_is_found_to_its_ends(kind: str, text: str, expected: str):
         "token: _ChatGPTToken",
         "class='sk-container-id-1 sk-text-repr-fallback'", "I call 1000000 times", "0.4111111111111111",
         "The secret is to start; passwords: 12 characters", "00:1b:44:11:3a:b7",
+        'class="sk-estimator-doc-link-fitted"', 'password: "changeme123"', "PASSWORD=%DB_PASS1%", "password: ****1234",
         "(778709182061.134 + 18418936.2660553j)",
     ],
 )  # fmt: skip
@@ -115,6 +117,17 @@ def test_two_spellings_of_one_thing_are_one_entity():
 
     for text in texts:
         assert [span.entity for span in find(text)] == [find(text)[0].entity] * 2
+
+
+def test_of_two_that_overlap_the_first_to_be_found_stays():
+    spans = [Span(5, 9, "KEY", "k")]
+
+    for other in (Span(3, 6, "IP", "i"), Span(8, 12, "IP", "i"), Span(6, 7, "IP", "i"), Span(4, 10, "IP", "i")):
+        insert(spans, other)
+    insert(spans, Span(9, 11, "IP", "i"))
+    insert(spans, Span(2, 5, "IP", "i"))
+
+    assert [span[:2] for span in spans] == [(2, 5), (5, 9), (9, 11)]
 
 
 def test_a_view_leads_back_to_the_text():
