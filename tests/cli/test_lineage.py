@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +43,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         with pytest.raises(SystemExit) as ended:
             main([*args, "--json"])
         out, err = capsys.readouterr()
-        return int(ended.value.code or 0), json.loads(out) if out else None, err
+        return int(ended.value.code or 0), json.loads(out) if out.strip() else None, err
 
     return call
 
@@ -198,3 +200,16 @@ def test_a_name_that_nobody_has_is_one_sentence(run: Run, past: Names):
     )  # fmt: skip
     assert run("trace", "sha256:0000", "--dir", str(past.dir))[0] == 2
     assert run("trace", f"{past.both}#6", "--dir", str(past.dir))[0] == 2
+
+
+def test_somebody_at_a_terminal_is_asked_first_and_may_decline(run: Run, past: Names, monkeypatch: pytest.MonkeyPatch):
+    typing, terminal = pty.openpty()
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        os.write(typing, b"n\n")
+        status, _, err = run("forget", "ada", "--dir", str(past.dir))
+        assert (status, "Nothing was removed." in err) == (2, True)
+        assert "Remove everything that ada said and was answered?" in err
+        assert traced(run, past, "ex_ada")
+        assert run("forget", "ada", "--yes", "--dir", str(past.dir))[0] == 0
+    os.close(typing)

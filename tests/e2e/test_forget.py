@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from loopwise import config
+from loopwise.cli.project import opened
 from loopwise.curate.anchors import load
 from loopwise.loop import STAGES, Parts
 from loopwise.release.transitions import promote, register
-from loopwise.store import Store, artifacts, exchanges, feedback
+from loopwise.store import Store, artifacts, exchanges, feedback, lineage
 from loopwise.store.forget import forget
 from loopwise.types import Exchange, Feedback, Release
+
+from .conftest import loopwise_json, make_project, small_toml
 
 ANCHORS = Path(__file__).parents[2] / "src" / "loopwise" / "tiny" / "anchors.jsonl"
 TOML = '[engine]\nkind = "embedded"\n[practice]\nsources = []\n'
@@ -23,8 +26,8 @@ GONE = "p1"
 
 
 def history(seed: int) -> list[Exchange | Feedback]:
-    """What five people asked, some of it the same or in shared episodes, and what they said of their own answers, of one
-    another's and of whole episodes, in order of arrival."""
+    """What five people asked, some of it the same or in shared episodes, and what they said of their own answers, of
+    others' and of whole episodes, in order of arrival."""
     draw = random.Random(seed)
     rows: list[Exchange | Feedback] = []
     asked: list[Exchange] = []
@@ -121,3 +124,28 @@ def test_curation_after_forgetting_is_curation_of_a_store_that_never_had_them(tm
     assert left_after == left_never
     assert after == never
     assert curated(tmp_path / "all", rows, None)[0] != after
+
+
+@pytest.mark.slow
+def test_a_turn_after_forgetting_makes_a_dataset_without_them(tmp_path: Path):
+    project = make_project(
+        tmp_path / "project",
+        small_toml(
+            changes={"problems = 5000": "problems = 5", "n = 300": "n = 20", "examples = 3000": "examples = 200"}
+        ),
+    )
+    with opened(project) as found, found.store.writing() as conn:
+        for n in range(60):
+            request = {"messages": [{"role": "user", "content": f"Spell this word backward: {'abcdefgh'[n % 8]}{n}"}]}
+            response = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "?"}}]}
+            served = ("loopwise", "tiny@0", "sha256:f", "champion", 1.0, request, response, 200, 0.1)
+            exchanges.add(conn, [Exchange(f"e{n}", float(n), *served, user=f"p{n % 2}")])
+            feedback.add(
+                conn, [Feedback(f"f{n}", float(n), "correction", f"{n}{'abcdefgh'[n % 8]}", f"e{n}", user=f"p{n % 2}")]
+            )
+    done = loopwise_json("forget", "p1", "--yes", "--retrain", "--dir", str(project))
+    assert done["removed"] == {"exchanges": 30, "feedback": 30, "quarantine": 0, "datasets": 0}
+    assert done["turn"]["turn"] == 1
+    with opened(project) as found, found.store.reading() as conn:
+        made = artifacts.dataset(conn, done["turn"]["dataset"], found.dir)
+    assert set(lineage.people_rows(made.path).people) == {"p0"}
