@@ -103,6 +103,20 @@ def test_a_preference_becomes_a_pair_alone(worse, rejected):
     assert told(examples((exchange(), [said]))) == [("pair", "better", rejected)]
 
 
+@pytest.mark.parametrize("strength", [-0.5, 0.0, 0.5])
+def test_a_preference_weighs_its_confidence_whatever_it_says_of_the_answer_itself(strength):
+    (found,) = examples((exchange(), [signal(strength, 0.8, kind="preference", text="b", worse="c", weight=2.0)]))
+
+    assert found.weight == pytest.approx(1.6)
+
+
+@pytest.mark.parametrize(("strength", "kinds"), [(-0.5, ["pair"]), (0.5, ["pair", "approved"])])
+def test_a_preference_counts_for_or_against_the_answer_that_was_compared(strength, kinds):
+    said = signal(strength, 0.8, "w", kind="preference", text="b", worse="c")
+
+    assert [row.kind for row in examples((exchange(), [signal(), said]))] == kinds
+
+
 @pytest.mark.parametrize(("choice", "text"), [(0, "first"), (1, "second")])
 def test_an_approved_choice_becomes_an_example_of_itself(choice, text):
     (found,) = examples((exchange("ex1", "first", "second"), [signal(choice=choice)]))

@@ -79,7 +79,7 @@ class _Talk:
 
     def examples(self, signals: Sequence[Signal]) -> Iterator[Example]:
         marks: dict[int, dict[str, Mark]] = {}  # by choice and person
-        corrected: dict[int, list[Mark]] = {}
+        implied: dict[int, list[Mark]] = {}  # by corrections and preferences
         for signal in signals:
             answer = self.said.answers.get(signal.choice)
             if signal.text is None:
@@ -87,16 +87,16 @@ class _Talk:
                     _mark(marks, signal).add(signal, signal.strength)
                 continue
             yield from self._told(signal, signal.text, answer)
-            if signal.kind == "preference" or answer is None or not signal.text.strip():
+            if answer is None or not signal.text.strip():
                 continue
-            if _is_answer(signal.text, answer):
+            if signal.kind != "preference" and _is_answer(signal.text, answer):
                 _mark(marks, signal).add(signal, abs(signal.strength))
             else:
                 mark = Mark(signal.user or ANONYMOUS)
-                mark.add(signal, -abs(signal.strength))
-                corrected.setdefault(signal.choice, []).append(mark)
+                mark.add(signal, signal.strength if signal.kind == "preference" else -abs(signal.strength))
+                implied.setdefault(signal.choice, []).append(mark)
         standings = {
-            choice: standing(marks.get(choice, {}).values(), corrected.get(choice, ()), self.quarantined)
+            choice: standing(marks.get(choice, {}).values(), implied.get(choice, ()), self.quarantined)
             for choice in self.said.answers
         }
         for choice, answer in self.said.answers.items():
@@ -171,11 +171,12 @@ class _Talk:
         return all(isinstance(message["content"], str) for message in self.said.messages)
 
     def _example(self, kind: ExampleKind, signal: Signal, answer: Answer) -> Example:
+        amount = 1.0 if signal.kind == "preference" else abs(signal.strength)  # how good either is, it does not say
         return replace(
             self._bare(answer),
             kind=kind,
             provenance=(self.id, signal.feedback_id),
-            weight=abs(signal.strength) * signal.confidence * signal.weight,
+            weight=amount * signal.confidence * signal.weight,
             user=signal.user or ANONYMOUS,
             at=signal.at,
         )

@@ -58,10 +58,10 @@ class Standing:
         return self.lowest <= -CREDIBLE
 
 
-def standing(marks: Iterable[Mark], corrected: Iterable[Mark], quarantined: Container[str]) -> Standing:
-    """Of the marks on one answer and of those that corrections of it imply; people in quarantine do not count."""
+def standing(marks: Iterable[Mark], implied: Iterable[Mark], quarantined: Container[str]) -> Standing:
+    """Of the marks on one answer, and those that corrections and preferences imply; quarantined people do not count."""
     nets: dict[str, float] = {}
-    for mark in (*marks, *corrected):
+    for mark in (*marks, *implied):
         if mark.user not in quarantined:
             nets[mark.user] = nets.get(mark.user, 0.0) + mark.net
     values = [max(-1.0, min(1.0, net)) for net in nets.values()]
