@@ -21,12 +21,16 @@ from loopwise.types import Exchange, Marks, Signal
 
 
 def about(conn: Connection, marks: Marks, weighing: Weighing) -> Iterator[tuple[int, Exchange, list[Signal]]]:
-    """(seq, exchange, its weighed signals by time) for every exchange up to the marks of which something stands, in the
-    order of ``seq``; a few hundred in memory. Those of people in quarantine are there, too: curation drops them where
-    it can be seen. ``marks`` are those that ``weighing`` was made with."""
+    """(seq, exchange, its weighed signals by time) for every exchange up to the marks of which something stands, or
+    which was asked for in place of an earlier one, in the order of ``seq``; a few hundred in memory. Those of people in
+    quarantine are there, too: curation drops them where it can be seen. ``marks`` are those that ``weighing`` was made
+    with."""
+    awaited: set[str] = set()  # asked for in place of an earlier exchange
     for one in joined(conn, marks, weighing.on_episodes):
         found = meant(one, weighing.gone, Counter()) if one.said else []
-        if found:
+        if found or one.id in awaited:
+            awaited.discard(one.id)
+            awaited.update(signal.instead for _, signal in found if signal.instead is not None)
             left = kept(likeness(context(one.exchange.request), weighing.context), weighing.settings.other_prompt)
             stands_for = weighing.speaking.weight(_person(one.user, weighing), *stratum_of(one))
             signals = [_weighed(said, signal, weighing, (left, stands_for)) for said, signal in found]
