@@ -35,6 +35,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python -m benchmarks.gateway
+	$(BIN)/python benchmarks/simulate.py
 	$(BIN)/python benchmarks/aa.py
 	$(BIN)/python benchmarks/loop_vs_corpus.py
 	$(BIN)/python -m benchmarks.exchange_rate

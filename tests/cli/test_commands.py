@@ -103,6 +103,7 @@ def test_feedback_on_an_unknown_answer_is_kept_and_said_to_be_unknown(project: P
         (["feedback", "ex_1", "--thumbs", "0"], 2, "takes the value 1 or -1"),
         (["up", "--only", "cook"], 2, "choose gateway, engine or worker"),
         (["simulate", "--url", "http://127.0.0.1:9", "--events", "3"], 3, "start one with 'loopwise up'"),
+        (["simulate", "--population", "hostle"], 2, "did you mean 'hostile'"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_its_exit_status(project: Path, args: list[str], status: int, sentence: str):

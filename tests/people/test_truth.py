@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from loopwise.errors import EngineError
 from loopwise.people import Address, Use, population, simulate
 from loopwise.people.settings import parse
-from loopwise.store import Store, feedback as stored
+from loopwise.store import Store, feedback as stored, keys
 from loopwise.types import Exchange, Feedback, Problem
 
 from .chance import within
@@ -119,3 +121,17 @@ async def test_who_meets_a_question_again_is_told_of_too(gateway: str, store: St
     assert len(again) > 10
     assert again == {id: row["exchange"] for id, row in told.items() if row["kind"] == "regenerate"}
     assert counts.by_kind["regenerate"].n == len(again)
+
+
+async def test_a_checker_needs_an_operators_key_where_there_are_keys(
+    store: Store, serve_store: Callable[[Store], AbstractContextManager[str]]
+):
+    with store.writing() as conn:
+        _, app = keys.make(conn, "app", "app", 0.0)
+        _, operator = keys.make(conn, "operator", "operator", 0.0)
+    use = Use(PROBLEMS, population(3, 1), 20, 1, verified=1.0)
+    with serve_store(store) as url:
+        with pytest.raises(EngineError, match=r"status 403 .*'verifier' needs an operator's key.*--api-key-env"):
+            await simulate(Address(url, app), use, judge=judge)
+        counts = await simulate(Address(url, operator), use, judge=judge)
+    assert counts.by_group["verifier"].said["thumbs"].n == 20
