@@ -149,7 +149,7 @@ class CurateSettings(_Section):
     segment_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     redact: bool = True
     names: bool = False
-    names_model: str | None = None
+    names_model: Annotated[Path, Field(strict=False)] | None = None
 
 
 class TrainSettings(_Section):

@@ -17,6 +17,7 @@ LOWEST_SCORE = 0.5  # presidio's; a spaCy entity has 0.85
 
 
 @cache  # loading takes seconds, and curation asks for it at each change of source
+@cache  # a model takes seconds to load, and a step may begin many times
 def name_recognizer(model: Path | None, language: str = "en") -> Recognizer:
     """Finds what the model in the folder takes for a PERSON. Raises MissingExtraError without the extra, SettingsError
     without such a folder; nothing is downloaded."""
