@@ -80,9 +80,7 @@ def test_several_of_a_kind_stay_apart_and_one_of_another_kind_needs_no_number(ex
 
 
 def test_what_only_its_context_gave_away_is_taken_out_without_it_too(example):
-    out, _ = redacted(
-        example("phone: 2025550143, password: hunter2", "It is 202 555 0143, and hunter2, not hunter22.")
-    )
+    out, _ = redacted(example("phone: 2025550143, password: hunter2", "It is 202 555 0143, and hunter2, not hunter22."))
 
     assert out.completion == "It is [PHONE], and [KEY], not hunter22."
 
