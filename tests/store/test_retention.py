@@ -10,13 +10,14 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import select
 
-from loopwise.curate.examples import from_exchanges
+from loopwise.config import SignalSettings
+from loopwise.curate.examples import from_people
 from loopwise.errors import StoreError
-from loopwise.signals import signals
+from loopwise.signals import about, weigh
 from loopwise.store import Store, artifacts, attempts, exchanges, feedback, retention
 from loopwise.store.retention import Expired, expire, keep_expiring
 from loopwise.store.schema import datasets, metadata
-from loopwise.types import Attempt, Dataset, Exchange, Feedback, Judged, Problem, Verdict
+from loopwise.types import Attempt, Dataset, Exchange, Feedback, Judged, Marks, Problem, Verdict
 
 PLANTED = "the heron stands by the weir"
 DAY = 86_400.0
@@ -237,15 +238,14 @@ def test_the_files_are_wiped_where_a_dataset_cannot_be_removed(sqlite_store: Sto
 def test_later_stages_read_expired_rows_and_train_on_none(store: Store):
     with store.writing() as conn:
         exchanges.add(conn, [exchange("e")])
-        feedback.add(conn, opinions("e"))
+        feedback.add(conn, [replace(row, value="a crane") for row in opinions("e") if row.kind == "correction"])
 
-    def examples() -> list[str]:
+    def examples() -> list[tuple[str, str, str | None]]:
         with store.reading() as conn:
-            served, said = list(exchanges.up_to(conn, 9)), [row for _, row in feedback.up_to(conn, 99)]
-        found = from_exchanges(served, signals(said, {row.id: row for _, row in served}))
-        return [example.completion for example in found]
+            found = about(conn, Marks(9, 99), weigh(conn, Marks(9, 99), SignalSettings()))
+            return [(example.kind, example.completion, example.rejected) for example in from_people(found)]
 
-    assert examples() == [PLANTED]
+    assert examples() == [("demonstration", "a crane", None), ("pair", "a crane", PLANTED)]
     expire(store, Days(feedback=1), NOW + 2 * DAY)
     assert examples() == []
     expire(store, Days(exchanges=1), NOW + 2 * DAY)
