@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from loopwise import gate as referee, release as levers
-from loopwise.config import PracticeSettings, Settings, TrainSettings
+from loopwise.config import CurateSettings, PracticeSettings, Settings, SignalSettings, TrainSettings
 from loopwise.curate import pipeline
-from loopwise.curate.examples import from_judged, from_people, with_signals
+from loopwise.curate.examples import from_records
 from loopwise.errors import TrainingError, TransitionError
 from loopwise.practice import practise as practising
 from loopwise.practice.scoring import scores_of
-from loopwise.signals import signals
+from loopwise.signals import about, weigh
 from loopwise.store import Store, artifacts, attempts, exchanges, feedback, journal, leases, releases
-from loopwise.types import Engine, Example, JsonObject, Progress, Suite
+from loopwise.types import Engine, Example, JsonObject, Marks, Progress, Suite
 from loopwise.verify.pool import VerifierPool
 
 
@@ -64,7 +64,7 @@ def gather(parts: Parts, number: int, done: Records) -> JsonObject:
     with parts.store.reading() as conn:
         champion = releases.the_champion(conn)
         marks = {"exchanges": exchanges.watermark(conn), "feedback": feedback.watermark(conn)}
-    used = parts.settings.model_dump(include={"practice": True, "train": True, "anchors": {"share"}})
+    used = parts.settings.model_dump(mode="json", include={"signals", "practice", "curate", "train", "anchors"})
     return {"champion": champion.name, "seed": parts.settings.loop.seed * 1_000 + number, "settings": used, **marks}
 
 
@@ -84,18 +84,17 @@ def practise(parts: Parts, number: int, done: Records) -> JsonObject:
 
 def curate(parts: Parts, number: int, done: Records) -> JsonObject:
     """Everything recorded up to the watermark, in this turn and those before it, becomes one dataset."""
+    used, marks = done["gather"]["settings"], Marks(done["gather"]["exchanges"], done["gather"]["feedback"])
+    settings = CurateSettings.model_validate(used["curate"], strict=False)  # out of JSON, which knows no paths
     with parts.store.reading() as conn:
-        served = list(exchanges.up_to(conn, done["gather"]["exchanges"]))
-        said = [row for _, row in feedback.up_to(conn, done["gather"]["feedback"])]
-        judged = [group for _, group in attempts.up_to(conn, number)]
-    practised = [example for order, group in enumerate(judged) for example in from_judged(group, order)]
-    people = list(from_people(with_signals(served, signals(said, {row.id: row for _, row in served}))))
-    share, out = done["gather"]["settings"]["anchors"]["share"], parts.store.root / "datasets"
-    found, settings = [*practised, *people], parts.settings.curate
-    dataset = pipeline.curate(found, parts.suites, parts.anchors, settings, pipeline.Guards(), share, out)
+        weighing = weigh(conn, marks, SignalSettings(**used["signals"]))
+        guards = pipeline.Guards(weighing.quarantined, weighing.groups, weighing.report)
+        found = from_records(attempts.up_to(conn, number), about(conn, marks, weighing), weighing.quarantined)
+        mix = parts.suites, parts.anchors, settings, guards, used["anchors"]["share"]
+        dataset = pipeline.curate(found, *mix, parts.store.root / "datasets")
     with parts.store.writing() as conn:
         artifacts.add_dataset(conn, dataset, number, parts.store.root)
-    return {"dataset": dataset.name, "examples": dataset.n, "people": len(people)}
+    return {"dataset": dataset.name, "examples": dataset.n, "people": dataset.manifest["sources"].get("people", 0)}
 
 
 def train(parts: Parts, number: int, done: Records) -> JsonObject:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from loopwise.curate.examples import from_judged, from_people, with_signals
+from loopwise.curate.examples import from_judged, from_people, from_records
 from loopwise.types import Attempt, Exchange, Judged, Problem, Signal, Verdict
 
 PROBLEM = Problem("k", "reasoning-gym:gcd", ({"role": "user", "content": "gcd?"},), "4", "exact", segment="gcd")
@@ -291,9 +291,11 @@ def test_an_image_in_the_prompt_is_left_to_be_counted():
     assert [row.kind for row in examples((seen, [signal(1.0, 0.9)]))] == ["approved"]
 
 
-def test_signals_find_their_exchanges_and_bring_their_order():
-    fixes = [fix("a"), fix("b", exchange_id="ex2"), fix("c", exchange_id="gone")]
+def test_what_practice_showed_comes_before_what_people_said():
+    groups = [(1, judged(("5", 0.0), ("4", 1.0))), (2, judged(("5", 0.0), ("4", 1.0)))]
 
-    found = with_signals([(5, exchange()), (6, exchange("ex2")), (7, exchange("ex3"))], fixes)
+    found = list(from_records(groups, [(7, exchange(), [fix("right")])]))
 
-    assert [(order, [one.text for one in said]) for order, _, said in found] == [(5, ["a"]), (6, ["b"]), (7, [])]
+    assert [(row.kind, row.order) for row in found] == [
+        ("practice", 0), ("practice", 1), ("demonstration", 7), ("pair", 7),
+    ]  # fmt: skip

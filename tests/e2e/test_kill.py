@@ -71,7 +71,7 @@ def test_a_turn_killed_in_any_stage_ends_with_the_same_dataset_and_weights(
     expected, found = _done(whole), _done(killed)
     assert list(found) == list(STAGES)
     assert found["curate"]["dataset"] == expected["curate"]["dataset"]
-    assert found["curate"]["people"] == 1
+    assert found["curate"]["people"] == 2  # the correction, and that it is better than the answer
     assert found["train"]["fingerprint"] == expected["train"]["fingerprint"]
     assert found["gate"]["checks"] == expected["gate"]["checks"]
     assert found["release"]["release"] == expected["release"]["release"]

@@ -35,12 +35,13 @@ def from_judged(judged: Judged, order: int) -> list[Example]:
     ]
 
 
-def with_signals(served: Iterable[tuple[int, Exchange]], signals: Iterable[Signal]) -> Iterator[About]:
-    """All exchanges, each with those of ``signals`` that speak of it. Holds all signals in memory."""
-    meant: dict[str, list[Signal]] = {}
-    for signal in signals:
-        meant.setdefault(signal.exchange_id, []).append(signal)
-    return ((order, exchange, meant.get(exchange.id, ())) for order, exchange in served)
+def from_records(
+    groups: Iterable[tuple[int, Judged]], about: Iterable[About], quarantined: Container[str] = ()
+) -> Iterator[Example]:
+    """Everything that was recorded: what practice showed, (turn, judged group) by group, then what people said."""
+    for order, (_, judged) in enumerate(groups):
+        yield from from_judged(judged, order)
+    yield from from_people(about, quarantined)
 
 
 def from_people(about: Iterable[About], quarantined: Container[str] = ()) -> Iterator[Example]:

@@ -96,6 +96,7 @@ def curate(
             "anchors": {**anchor_flow.report(), **_used(census, len(good), anchor_share)},
             **census.report(),
             "settings": settings.model_dump(mode="json"),
+            "signals": dict(guards.report),
             "guards": {"quarantined": len(guards.quarantined), "groups": len(set(guards.groups.values()))},
             "suites": {suite.name: suite.version for suite in suites},
         }
