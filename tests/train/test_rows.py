@@ -62,5 +62,8 @@ def test_a_few_conversations_that_the_template_refuses_are_left_out(tokenizer, w
     found = read(write_dataset([*many, example("odd", "a")]), tokenizer)
 
     assert (len(found.rows), found.left_out) == (19, {"the template refuses it": 1})
-    with pytest.raises(TrainingError, match=r"3 of the 22 rows .* template fails on a conversation: no"):
+    with pytest.raises(
+        TrainingError, match=r"3 of the 22 rows .* fails \(TemplateError\) on a conversation of the"
+    ) as e:
         read(write_dataset([*many, *(example("odd", f"a{i}") for i in range(3))]), tokenizer)
+    assert "odd" not in str(e.value)  # what people wrote is in no sentence

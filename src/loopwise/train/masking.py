@@ -25,6 +25,7 @@ _RENDERING_FAILS = (
     AttributeError,
     LookupError,
 )  # whatever a template's text does
+_ROLES = ("assistant", "developer", "function", "system", "tool", "user")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Masked:
 
 @dataclass(frozen=True)
 class Unmaskable:
-    """Why a conversation cannot be trained on: ``reason`` is counted, ``detail`` is for the error's sentence."""
+    """Why a conversation cannot be trained on: ``reason`` is counted, ``detail`` is for the error's sentence. Neither
+    holds what people or models wrote."""
 
     reason: str
     detail: str
@@ -86,9 +88,9 @@ class Masker:
             prompt = self._render(chat[:-1], tools, generation_prompt=True)
             whole = self._render(chat, tools, generation_prompt=False)
         except _RENDERING_FAILS as error:
-            return Unmaskable("the template refuses it", f"The chat template fails on a conversation: {error}.")
+            return Unmaskable("the template refuses it", _refused(conversation, type(error).__name__))
         if not whole.startswith(prompt):
-            return Unmaskable("prompt is no beginning", _no_beginning(prompt[-40:]))
+            return _NO_BEGINNING
         lost = _lost(conversation, prompt.replace(cut, ""), whole[len(prompt) :].replace(cut, ""), not marked)
         if lost is not None:
             return lost
@@ -108,19 +110,25 @@ class Masker:
 
     def _masked(self, prompt: list[int], whole: list[int]) -> Masked | Unmaskable:
         if whole[: len(prompt)] != prompt:
-            return Unmaskable("prompt is no beginning", _no_beginning(str(self.tokenizer.decode(prompt[-12:]))))
+            return _NO_BEGINNING
         end = max((at for at in range(len(prompt), len(whole)) if whole[at] in self.end_ids), default=len(whole) - 1)
         if end < len(prompt) or not prompt:
             return Unmaskable("no answer", "The chat template renders nothing for an answer, or nothing before it.")
         return Masked(tuple(whole[: end + 1]), len(prompt))
 
 
-def _no_beginning(tail: str) -> str:
-    return (
-        "The chat template does not render a prompt as the beginning of prompt and answer: the prompt alone ends with "
-        f"{tail!r}, which the whole lacks at this place. Use a template whose generation prompt is exactly how an "
-        "assistant message begins."
-    )
+_NO_BEGINNING = Unmaskable(
+    "prompt is no beginning",
+    "The chat template does not render a prompt as the beginning of prompt and answer: the model would be trained on a "
+    "context that it never sees when it serves. Use a template whose generation prompt is exactly how an assistant "
+    "message begins.",
+)
+
+
+def _refused(conversation: Conversation, error: str) -> str:
+    roles = sorted({role if (role := message["role"]) in _ROLES else "another" for message in conversation.prompt})
+    tools = ", with tools," if conversation.tools else ""
+    return f"The chat template fails ({error}) on a conversation{tools} of the roles {', '.join(roles)}."
 
 
 def _lost(conversation: Conversation, prompt: str, answer: str, check_results: bool) -> Unmaskable | None:
@@ -133,8 +141,8 @@ def _lost(conversation: Conversation, prompt: str, answer: str, check_results: b
             if not all(_shown(value, text) for value in _leaves([function["name"], function["arguments"]])):
                 return Unmaskable(
                     "tool calls are lost",
-                    f"The chat template does not render the call of {function['name']!r} with all its arguments: use "
-                    "the template of a model that calls tools.",
+                    "The chat template does not render a tool call with its name and all its arguments: use the "
+                    "template of a model that calls tools.",
                 )
         if check_results and message["role"] == "tool" and not _shown(message["content"], text):
             return Unmaskable(

@@ -59,7 +59,8 @@ class PlannedTrainer(Trainer):
 
     def _issue_warnings_after_load(self, load_result) -> None:
         """Silent about an output head that is the embedding, and so is no tensor of its own in a checkpoint."""
-        load_result.missing_keys[:] = set(load_result.missing_keys) - set(self.model._tied_weights_keys or ())
+        tied = set(getattr(self.model, "_tied_weights_keys", None) or ())
+        load_result.missing_keys[:] = set(load_result.missing_keys) - tied
         super()._issue_warnings_after_load(load_result)
 
     def create_model_card(self, *args, **kwargs) -> None:
