@@ -41,6 +41,7 @@ def test_what_is_written_arrives_and_the_rest_has_defaults(tmp_path: Path):
         ("[anchors]\nshare = 1.5", "[anchors] share = 1.5 is not possible"),
         ('[anchors]\npath = "no.jsonl"', "[anchors] path = 'no.jsonl' does not exist"),
         ('[train]\nbase = "no/model"', "[train] base = 'no/model' does not exist"),
+        ('[curate]\nnames_model = "no"', "[curate] names_model = 'no' does not exist"),
         ('[practice]\nsources = ["no.jsonl"]', "[practice] sources = 'no.jsonl' does not exist"),
         ('[suites.x]\nrole = "final"\nsource = "a"', "the suite that no gate reads is called 'final'"),
         ('[suites.t]\nrole = "anchor"\nsource = "a"\nmargin = 100', "[suites.t] margin = 100 is not possible"),

@@ -149,14 +149,14 @@ class CurateSettings(_Section):
     segment_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     redact: bool = True
     names: bool = False
-    names_model: Annotated[Path, Field(strict=False)] | None = None
+    names_model: str | None = None
 
 
 class TrainSettings(_Section):
     """``method`` "auto" chooses by what the dataset holds; ``weights``: all of them, low-rank adapters, or adapters for
     a folder of your own ("auto"). ``examples`` is the number of examples that one turn's training sees, repeats
-    counted, ``batch`` of them at a step; ``max_length`` is in tokens, prompt and answer together. ``kl_limit`` bounds the
-    mean KL divergence to the parent, in nats per answer token. ``threads`` None leaves PyTorch's own number."""
+    counted, ``batch`` of them at a step; ``max_length`` is in tokens, prompt and answer together. ``kl_limit`` bounds
+    the mean KL divergence to the parent, in nats per answer token. ``threads`` None leaves PyTorch's own number."""
 
     method: Literal["auto", "sft", "dpo", "kto"] = "auto"
     weights: Literal["auto", "full", "lora"] = "auto"
@@ -264,7 +264,11 @@ def parse(text: str, directory: Path, where: str = FILE_NAME) -> Settings:
 
 
 def _require_files(settings: Settings, where: str) -> None:
-    files = [("[anchors] path", settings.anchors.path), ("[train] base", settings.train.base)]
+    files = [
+        ("[anchors] path", settings.anchors.path),
+        ("[train] base", settings.train.base),
+        ("[curate] names_model", settings.curate.names_model),
+    ]
     files += [("[practice] sources", source) for source in settings.practice.sources if source.endswith(".jsonl")]
     for name, suite in settings.suites.items():
         files += [(f"[suites.{name}] source", source) for source in suite.sources if source.endswith(".jsonl")]
@@ -276,7 +280,7 @@ def _require_files(settings: Settings, where: str) -> None:
 
 
 def _located(settings: Settings) -> Settings:
-    """The settings with each JSONL source as an absolute path, taken from the project folder."""
+    """The settings with each JSONL source, and the names' model, as an absolute path, taken from the project folder."""
 
     def place(source: str) -> str:
         return str(settings.dir / source) if source.endswith(".jsonl") else source
@@ -286,7 +290,9 @@ def _located(settings: Settings) -> Settings:
         name: suite.model_copy(update={"source": [place(source) for source in suite.sources]})
         for name, suite in settings.suites.items()
     }
-    return settings.model_copy(update={"practice": practice, "suites": suites})
+    model = settings.curate.names_model
+    curate = settings.curate.model_copy(update={"names_model": str(settings.dir / model) if model else None})
+    return settings.model_copy(update={"practice": practice, "suites": suites, "curate": curate})
 
 
 def _sentence(error: ErrorDetails) -> str:

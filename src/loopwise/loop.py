@@ -85,7 +85,7 @@ def practise(parts: Parts, number: int, done: Records) -> JsonObject:
 def curate(parts: Parts, number: int, done: Records) -> JsonObject:
     """Everything recorded up to the watermark, in this turn and those before it, becomes one dataset."""
     used, marks = done["gather"]["settings"], Marks(done["gather"]["exchanges"], done["gather"]["feedback"])
-    settings = CurateSettings.model_validate(used["curate"], strict=False)  # out of JSON, which knows no paths
+    settings = CurateSettings(**used["curate"])
     with parts.store.reading() as conn:
         weighing = weigh(conn, marks, SignalSettings(**used["signals"]))
         guards = pipeline.Guards(weighing.quarantined, weighing.groups, weighing.report)

@@ -37,7 +37,8 @@ Steps = dict[str, Step]  # by the name that the manifest and the ledger know it 
 def steps(suites: Sequence[Suite], settings: CurateSettings, guards: Guards) -> Steps:
     """What examples go through. Conflicts are settled while every person's voice is still there."""
     apart = guards.quarantined
-    redacting = partial(redact_people, names=settings.names, names_model=settings.names_model)
+    model = Path(settings.names_model) if settings.names_model else None
+    redacting = partial(redact_people, names=settings.names, names_model=model)
     return {
         **({"redact": redacting} if settings.redact else {}),
         "unusable": partial(drop_unusable, max_characters=settings.max_characters),
