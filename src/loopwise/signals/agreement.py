@@ -15,10 +15,10 @@ from loopwise.stats.dawid_skene import UNKNOWN
 from loopwise.stats.distributions import Integers, Reals, binomial_at_least
 
 SURE = 0.9  # the probability from which the others' word on an item counts as settled
-FEWEST = 8  # settled items, or meetings of a pair, below which nobody is judged
-# For each person: of those whose word is a coin, so many are named; honest ones are far from it. Of eight settled items
-# it takes none right, of fifteen two.
-ERROR_EACH = 0.005
+FEWEST = 9  # settled items, or meetings of a pair, below which nobody is judged
+# For each person: of those whose word is a coin, so many are named; honest ones are far from it. Of nine settled items
+# it takes none right, of fifteen one.
+ERROR_EACH = 0.002
 WRONG_WAY = -0.2  # Youden's index from which a word points the wrong way; of always the same word it is 0
 FEWEST_OF_A_CLASS = 2  # good, or bad, items for the index to say anything
 ERROR_PAIRS = 0.005  # that any pair of independent raters is named, over all pairs together (Bonferroni)
@@ -43,17 +43,20 @@ class Collusion:
             )
 
 
-def below_chance(jury: Jury) -> Iterator[Suspicion]:
+def below_chance(jury: Jury, *, proved: bool) -> Iterator[Suspicion]:
     """People whose word on settled items is right significantly less often than a coin: a one-sided binomial test.
+    Settled are items that were verified, and unless ``proved`` those of which others are sure.
 
     Who always says the same is no liar, however few of the answers deserve it: the word must also point the wrong way,
     as Youden's (1950) index has it, or, where nearly all items are of one class and the index says nothing, be right
     less often than the same words would be on anybody's items.
     """
     labels, fit, people = jury.labels, jury.fit, jury.people
-    settled = (np.abs(fit.others_N - 0.5) >= SURE - 0.5) & (labels.rater_N < people)
+    verified_N = labels.truth_I[labels.item_N] != UNKNOWN
+    sure_N = verified_N if proved else np.abs(fit.others_N - 0.5) >= SURE - 0.5
+    settled = sure_N & (labels.rater_N < people)
     who, said, good = labels.rater_N[settled], labels.good_N[settled], fit.others_N[settled] > 0.5
-    verified = labels.truth_I[labels.item_N[settled]] != UNKNOWN
+    verified = verified_N[settled]
 
     def count(rows: Flags) -> Integers:
         return np.bincount(who[rows], minlength=people)

@@ -1,10 +1,10 @@
 """Copy-cats: accounts that repeat each other's feedback, word for word on the same prompts.
 
 Honest people meet, too: they are asked the same, and there is one right answer. So two things are asked. Do two
-accounts say the same of the same far more often than chance brings them together? Expected is what each would meet if it
-drew its statements by how common they are (the configuration model of Chung and Lu, 2002); the excess is tested by its
-Poisson tail. Such accounts are alike, and share a cap. And do alike accounts also say the same nearly every time they
-meet, where others who meet do not? Then they are copies: people of one office meet often, but do not always agree.
+accounts say the same of the same far more often than chance brings them together? Expected is what each would meet if
+it drew its statements by how common they are (the configuration model of Chung and Lu, 2002); the excess is tested by
+its Poisson tail. Such accounts are alike, and share a cap. And do alike accounts also say the same nearly every time
+they meet, where others who meet do not? Then they are copies: people of one office meet often, but do not always agree.
 """
 
 from __future__ import annotations

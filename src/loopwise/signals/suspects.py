@@ -1,8 +1,9 @@
 """Who is kept out, and why: the tests in the order in which they lean on each other, and what operators decided.
 
 Bursts and copy-cats are seen without knowing what is true. Who they name no longer counts when reliability is worked
-out; those whom that shows to be hostile no longer count either, until nobody is added: one group's lies must not make
-another's look usual.
+out. Then the surest evidence comes first: who is refuted by verifiers; who agrees too much; who is refuted by others.
+After each, all is worked out anew without those who were named, until nobody is added: where liars outvote an honest
+person, they must be gone before that person is judged by the others' word.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from loopwise.stats.distributions import Reals
 from loopwise.store.quarantine import Decision
 from loopwise.types import JsonObject
 
-_ROUNDS = 5  # of finding hostile raters; each takes out at least one
+_ROUNDS = 12  # of working it out anew; each takes out at least one person, mostly all of a kind
 STATEMENTS = ("thumbs", "rating", "correction", "preference", "edit")
 
 
@@ -68,18 +69,22 @@ def kept_out(evidence: Evidence, decided: Mapping[str, Decision]) -> Kept:
     add(likes.suspicions())
     add(bursts(who, at, likes.group_of))
     edges = list(likes.group_of.items())
+    counted, (scale, strength, fitted) = _anew(evidence, out)
     for _ in range(_ROUNDS):
-        counted = ~np.isin(evidence.person_N, list(out))
-        scale, strength, fitted = _read(evidence, counted)
         together = collusion(fitted)
         edges += together.group_of.items()
-        if not (add(below_chance(fitted)) | add(together.suspicions())):
+        steps = (below_chance(fitted, proved=True), together.suspicions(), below_chance(fitted, proved=False))
+        if not any(add(step) for step in steps):  # the first that names anybody
             break
-    else:
-        counted = ~np.isin(evidence.person_N, list(out))
-        scale, strength, fitted = _read(evidence, counted)
+        counted, (scale, strength, fitted) = _anew(evidence, out)
     groups = joined_groups(np.array([a for a, _ in edges]), np.array([b for _, b in edges]))
     return Kept(dict(sorted(out.items())), groups, found, likes.by_design, scale, strength, counted, fitted)
+
+
+def _anew(evidence: Evidence, out: Mapping[int, object]) -> tuple[Flags, tuple[Scales, Reals, Jury]]:
+    """(which rows count, what they give) without those who are out."""
+    counted = ~np.isin(evidence.person_N, list(out))
+    return counted, _read(evidence, counted)
 
 
 def _statements(evidence: Evidence) -> Flags:

@@ -56,20 +56,25 @@ def dawid_skene(labels: Labels, prior: tuple[float, float] = PRIOR) -> Fit:
     """Expectation-maximization from the prior on: no random start, so the same labels give the same fit.
 
     Each rater's sensitivity and specificity have the prior Beta(*prior), the share of good items Beta(1, 1). Known
-    truths are clamped. What it assumes: raters err independently, given the truth. Where they do not (copies, one
-    misleading answer that fools many), it is surer than it should be.
+    truths are clamped. An item that one rater alone has labeled, and whose truth is not known, tells nothing of the
+    rater and is left out of all rates: who only ever complains is not thereby one who cannot tell good from bad.
+
+    What it assumes: raters err independently, given the truth. Where they do not (copies, one misleading answer that
+    fools many), it is surer than it should be.
     """
     items = len(labels.truth_I)
     known = labels.truth_I != UNKNOWN
+    telling_I = known | _by_several(labels)
+    telling_N = telling_I[labels.item_N]
     sensitivity_R = specificity_R = np.full(labels.raters, prior[0] / sum(prior))
     prevalence, good_I, rounds = 0.5, np.where(known, labels.truth_I, 0.5).astype(np.float64), 0
     for rounds in range(1, _ROUNDS + 1):
         evidence_N = _evidence(labels, sensitivity_R, specificity_R)
         logit_I = _logit(prevalence) + np.bincount(labels.item_N, evidence_N, items)
         before, good_I = good_I, np.where(known, labels.truth_I, _logistic(logit_I))
-        sensitivity_R = _rate(labels, good_I[labels.item_N], labels.good_N, prior)
-        specificity_R = _rate(labels, 1 - good_I[labels.item_N], ~labels.good_N, prior)
-        prevalence = float((good_I.sum() + 1) / (items + 2))
+        sensitivity_R = _rate(labels, telling_N * good_I[labels.item_N], labels.good_N, prior)
+        specificity_R = _rate(labels, telling_N * (1 - good_I[labels.item_N]), ~labels.good_N, prior)
+        prevalence = float((good_I[telling_I].sum() + 1) / (telling_I.sum() + 2))
         if rounds > 1 and np.abs(good_I - before).max(initial=0.0) < _CLOSE:
             break
     evidence_N = _evidence(labels, sensitivity_R, specificity_R)
@@ -77,6 +82,15 @@ def dawid_skene(labels: Labels, prior: tuple[float, float] = PRIOR) -> Fit:
     truth_N = labels.truth_I[labels.item_N]
     others_N = np.where(truth_N != UNKNOWN, truth_N, _logistic(logit_I[labels.item_N] - evidence_N))
     return Fit(good_I, others_N, sensitivity_R, specificity_R, prevalence, rounds)
+
+
+def _by_several(labels: Labels) -> NDArray[np.bool_]:
+    """Which items have labels of at least two raters."""
+    items = len(labels.truth_I)
+    lowest, highest = np.full(items, labels.raters), np.full(items, -1)
+    np.minimum.at(lowest, labels.item_N, labels.rater_N)
+    np.maximum.at(highest, labels.item_N, labels.rater_N)
+    return highest > lowest
 
 
 def _evidence(labels: Labels, sensitivity_R: Reals, specificity_R: Reals) -> Reals:
