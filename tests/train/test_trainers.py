@@ -24,7 +24,7 @@ SETTINGS = RunSettings(examples=320, batch=16, learning_rate=4e-3, seed=1)
 
 
 def settings_for(method: str) -> RunSettings:
-    return replace(SETTINGS, learning_rate={"sft": 4e-3, "dpo": 2e-2, "kto": 1e-1}[method])
+    return replace(SETTINGS, learning_rate={"sft": 4e-3, "dpo": 1e-1, "kto": 1.5e-1}[method])
 
 
 @pytest.fixture(params=sorted(METHODS))
@@ -93,3 +93,9 @@ def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(method
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.metrics["checks"] == whole.metrics["checks"]
     assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_preferences_are_gone_through_twice_at_most(write_dataset, parent, tmp_path):
+    made = train(write_dataset(KINDS["dpo"][:32]), parent, tmp_path / "c", replace(SETTINGS, examples=9_999), silent)
+
+    assert (made.metrics["steps"], made.metrics["passes"]) == (4, 2.0)

@@ -21,7 +21,9 @@ from loopwise.train.rows import Row
 from loopwise.train.settings import RunSettings
 
 _BETA = 0.1  # how much a log-ratio to the parent counts; the papers' and TRL's value
-_RATE = 0.1  # of [train] learning_rate, which is meant for imitation: a preference loss has no floor that slows it down
+# Of [train] learning_rate, which is meant for imitation, and over the rows: a preference loss has no floor that slows
+# it down. At 0.1 and 3 passes the embedded model lost 6 points, at 0.03 and 1.6 it lost nothing.
+_RATE, _PASSES = 0.03, 2
 _IMITATED = 0.25  # rows to imitate at each step, for each pair; half of them anchors, where there are any
 
 
@@ -132,4 +134,4 @@ def build(
     return trainer.ready(made, pairs)
 
 
-DPO = Method(chosen, planned, build, sequences=2)
+DPO = Method(chosen, planned, build, sequences=2, most_passes=_PASSES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ class Lesson:
     @property
     def method(self) -> Method:
         return METHODS[self.choice.method]
+
+    def steps(self, settings: RunSettings) -> int:
+        """Of the whole run: what was asked for, within the passes that the method bears."""
+        most = self.method.most_passes
+        rows = len(self.chosen.drawn)
+        return settings.steps if most is None else min(settings.steps, ceil(most * rows / settings.batch))
 
     @property
     def pad_id(self) -> int:

@@ -35,9 +35,10 @@ class Chosen:
 class Method:
     """``chosen`` picks the rows; ``planned(chosen, settings, parent, steps)`` makes the batches of so many steps;
     ``build(model, tokenizer, planned, settings, scratch, callbacks, lora)`` a trainer that runs them. ``sequences`` of
-    the model's input come of one drawn row at a step."""
+    the model's input come of one drawn row at a step; ``most_passes`` over the rows are made, None for no bound."""
 
     chosen: Callable[[Sequence[Row]], Chosen]
     planned: Callable[[Chosen, RunSettings, Parent, int], Planned]
     build: Callable[..., Any]
     sequences: int
+    most_passes: int | None

@@ -83,7 +83,7 @@ def _trained(
     model, native = _load(source, settings)
     parent = Parent(model, lesson.pad_id, lesson.max_length)
     method, answers = lesson.method, [row.answer for row in lesson.held.drawn or lesson.chosen.drawn]
-    planned = method.planned(lesson.chosen, settings, parent, settings.steps)
+    planned = method.planned(lesson.chosen, settings, parent, lesson.steps(settings))
     held = method.planned(lesson.held, settings, parent, 0) if lesson.held.drawn else None
     distance = kl.Distance(model, answers, settings.batch, lesson.pad_id)
     history, watch = History(progress), Watch(held, len(lesson.held.drawn), distance, settings.batch, scratch)
@@ -169,10 +169,11 @@ def _told(dataset: Dataset, base: str, settings: RunSettings) -> JsonObject:
 
 def _metrics(lesson: Lesson, settings: RunSettings, history: History, trained_s: float) -> JsonObject:
     points, rows = history.points, len(lesson.chosen.drawn)
-    seen = settings.steps * settings.batch
+    steps = lesson.steps(settings)
+    seen = steps * settings.batch
     return {
         "method": lesson.choice.to_json(),
-        "steps": settings.steps,
+        "steps": steps,
         "examples": seen,
         "rows": rows,
         "rows_imitated": len(lesson.chosen.imitated),

@@ -67,4 +67,4 @@ def build(
     return trainer.ready(made, batches)
 
 
-SFT = Method(chosen, planned, build, sequences=1)
+SFT = Method(chosen, planned, build, sequences=1, most_passes=None)
