@@ -5,8 +5,8 @@
 After Gao et al. 2023 ("Continually Improving Extractive QA via Human Feedback", arXiv 2305.12473): 9 rounds of 200
 events took right answers from 47.7 to 69.4 %, and the first model, deployed again at the end, gave 47.85 %.
 
-Here the embedded model is asked by simulated people of known truth (the population "default": most honest, some who err,
-some whose thumbs are coins). Arms, for each seed with the same people and the same questions in the same order:
+Here the embedded model is asked by simulated people of known truth (the population "default": most are honest, some
+err, the thumbs of some are coins). Arms, for each seed with the same people and the same questions in the same order:
 
 - rounds: after each round the serving model trains on what people said so far, and serves the next round. No practice
   and no gate: people's feedback alone, as in the paper.
@@ -14,11 +14,11 @@ some whose thumbs are coins). Arms, for each seed with the same people and the s
 - control: the first model serves every round.
 
 Factors, one at a time, in the arm rounds: events a round, and the trainer's method. What is asked, who asks it and what
-they say come from ``loopwise.people``; signals, curation and training are the loop's own stages. The model is sampled in
-this process, not over HTTP: same weights and temperature, and the way through the gateway is tested elsewhere. The
-people do nothing silently, and events lie a week apart from round to round. Questions of a round are new ones, so the
-control's last round against its first shows what chance and the questions do. Truth is asked of a suite that nothing
-trains on. One thread; each cell is kept as it is done, and a run that was cut short goes on.
+they say come from ``loopwise.people``; signals, curation and training are the loop's own stages. The model is sampled
+in this process, not over HTTP: same weights and temperature, and the way through the gateway is tested elsewhere. The
+people do nothing silently, and a week lies between rounds. A round's questions are new ones, so the control's last
+round against its first shows what chance and questions do. Truth is asked of a suite that nothing trains on. One
+thread; each cell is kept as it is done, and a run that was cut short goes on.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ from loopwise.cli.init import created
 from loopwise.cli.progress import silent
 from loopwise.cli.project import opened
 from loopwise.cli.templates import SUITE_N, embedded_toml
-from loopwise.curate.anchors import load
 from loopwise.engine.embedded.local import LocalEngine
 from loopwise.gateway.opinion import parse_opinion
 from loopwise.people import Use, population
@@ -62,7 +61,8 @@ from loopwise.practice.rollout import rollout, score_suite
 from loopwise.practice.sources import PEOPLE, mixed
 from loopwise.release.transitions import promote
 from loopwise.store import artifacts, exchanges, feedback, releases
-from loopwise.types import Exchange, Feedback, Problem, SamplingParams
+from loopwise.tiny import corpus
+from loopwise.types import Example, Exchange, Feedback, Problem, SamplingParams
 from loopwise.verify.pool import VerifierPool
 
 Arm = Literal["rounds", "once", "control"]
@@ -74,38 +74,41 @@ PACKAGES = ("loopwise", "numpy", "torch", "transformers", "trl")
 
 @dataclass(frozen=True)
 class Sizes:
-    """``examples`` is what training sees in one round, repeats counted; ``held_out`` the suite's questions; ``probe`` the
-    questions that the first model is asked as at the first and at the last round, to see whether these differ."""
+    """``held_out`` is the suite's questions; ``probe`` the questions that the first model is asked as at the first and
+    at the last round, to see whether these differ."""
 
     rounds: int = 9
-    examples: int = 4_000
     held_out: int = 2_000
     probe: int = 5_000
 
 
-SHORT = Sizes(rounds=2, examples=64, held_out=40, probe=40)
+SHORT = Sizes(rounds=2, held_out=40, probe=40)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """``events`` in each round."""
+    """In each round: ``events``, and ``examples`` that training sees, repeats counted. ``rehearsed`` is the share of
+    the dataset that comes from the corpus that the first model was made from, as in the paper."""
 
     seed: int
     arm: Arm
     events: int = 200
     method: Literal["auto", "sft"] = "auto"
+    examples: int = 2_000
+    rehearsed: float = 0.8
+    learning_rate: float = 5e-4
 
 
 def plan(seeds: Sequence[int]) -> list[Cell]:
     """The arms of all seeds come first, then the factors."""
     arms: tuple[Arm, ...] = ("control", "rounds", "once")
     cells = [Cell(seed, arm) for seed in seeds for arm in arms]
-    cells += [Cell(seed, arm, method="sft") for seed in seeds for arm in ("rounds", "once")]
-    return cells + [Cell(seed, "rounds", events) for events in (800, 2_000) for seed in seeds]
+    cells += [Cell(seed, arm, 2_000) for seed in seeds for arm in ("rounds", "once")]
+    return cells + [Cell(seed, "rounds", method="sft") for seed in seeds]
 
 
 def short_plan(seeds: Sequence[int]) -> list[Cell]:
-    return [Cell(seed, arm, 20) for seed in seeds for arm in ("control", "rounds", "once")]
+    return [Cell(seed, arm, 20, examples=64) for seed in seeds for arm in ("control", "rounds", "once")]
 
 
 def measure(cell: Cell, sizes: Sizes, template: Path) -> dict[str, Any]:
@@ -139,11 +142,13 @@ def _parts(cell: Cell, sizes: Sizes, template: Path) -> Iterator[loop.Parts]:
     with tempfile.TemporaryDirectory(prefix="rounds-") as folder:
         directory = Path(shutil.copytree(template, Path(folder) / "project"))
         with opened(directory) as project, VerifierPool(processes=1) as pool:
-            steps = sizes.examples * (sizes.rounds if cell.arm == "once" else 1)
-            trained = project.settings.train.model_copy(update={"examples": steps, "method": cell.method})
-            seeded = project.settings.loop.model_copy(update={"seed": cell.seed})
-            settings = project.settings.model_copy(update={"train": trained, "loop": seeded})
-            anchors = load(settings.dir / str(settings.anchors.path))
+            examples = cell.examples * (sizes.rounds if cell.arm == "once" else 1)
+            asked = {"examples": examples, "method": cell.method, "learning_rate": cell.learning_rate}
+            changes = {"train": asked, "loop": {"seed": cell.seed}, "anchors": {"share": cell.rehearsed}}
+            given = project.settings
+            changed = {name: getattr(given, name).model_copy(update=each) for name, each in changes.items()}
+            settings = given.model_copy(update=changed)
+            anchors = [Example(row.messages, row.completion, "anchor", row.source, (row.id,)) for row in corpus.build()]
             with LocalEngine(settings.models, processes=1) as engine:
                 yield loop.Parts(settings, project.store, project.suites(), anchors, engine, engine, pool, silent)
 
@@ -282,9 +287,7 @@ def drift(found: Found, n: int) -> dict[str, float]:
 
 def table(found: Found, sizes: Sizes) -> list[str]:
     """What is printed: right answers on the held-out suite and to people, by group, and the comparisons."""
-    lines = [
-        f"{'arm':<9}{'events':>7}{'method':>7}{'seeds':>6}{'suite, first → last':>22}{'points':>8}  95 %            people"
-    ]
+    lines = [f"{'arm':<9}{'events':>7}{'method':>7}{'seeds':>6}{'suite':>22}{'points':>8}  95 %            people"]
     for (arm, events, method), cells in groups(found).items():
         first, last = (100 * np.mean([found[cell]["suite"][at] for cell in cells]) for at in (0, -1))
         asked, end = (100 * np.mean([found[cell]["right"][at] for cell in cells]) for at in (0, -1))
@@ -302,7 +305,7 @@ def table(found: Found, sizes: Sizes) -> list[str]:
     moved = drift(found, sizes.probe)
     lines.append(
         f"control, last round's questions against the first's: {moved['points']:+.2f} "
-        f"[{moved['low']:+.2f}, {moved['high']:+.2f}]; a difference of {moved['seen']:.2f} is found in 80 % of such runs"
+        f"[{moved['low']:+.2f}, {moved['high']:+.2f}]; 80 % of such runs find {moved['seen']:.2f}"
     )
     return lines
 
