@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from loopwise.errors import UnknownNameError
-from loopwise.signals.agreement import collusion
+from loopwise.signals.agreement import below_chance, collusion
 from loopwise.signals.bursts import bursts
 from loopwise.signals.copycats import Statements, alike
 from loopwise.signals.raters import NAMELESS, Jury
@@ -114,7 +114,8 @@ def test_an_honest_person_whom_liars_outvote_is_cleared_once_they_are_gone(sqlit
             truth = 1 if n % 2 else -1
             id = f"{who}-{n}"
             rows += [exchange(id, f"ring {n}", "a", who)]
-            rows += [said(f"m{id}", "thumbs", mark * truth, id, who, at=n * DAY / 4)]
+            slip = -1 if who == f"ring-{n % 2}" and n % 5 == 1 else 1  # so that they are no copies of each other
+            rows += [said(f"m{id}", "thumbs", mark * truth * slip, id, who, at=n * DAY / 4)]
         rows += [said(f"w{n}", "thumbs", truth, f"p-1-{n}", None, source="verifier")] if n % 3 == 0 else []
     record(sqlite_store, [*town.rows, *rows])
 
@@ -134,6 +135,16 @@ def a_jury(seed: int, ring: int) -> Any:
     rater = np.concatenate([rater, np.repeat(40 + np.arange(ring), 60)])
     labels = Labels(item, rater, np.concatenate([good, np.tile(coins, ring)]), np.full(300, UNKNOWN), 42 + NAMELESS)
     return Jury(np.arange(300), labels, dawid_skene(labels))
+
+
+def test_who_always_says_the_same_is_no_liar():
+    """One person praises forty verified answers of which eight are good; another is wrong about each of forty."""
+    truth = np.arange(40) % 5 == 0
+    item, rater = np.tile(np.arange(40), 2), np.repeat([0, 1], 40)
+    labels = Labels(item, rater, np.concatenate([np.ones(40, bool), ~truth]), truth.astype(np.int64), 2 + NAMELESS)
+    (found,) = below_chance(Jury(np.arange(40), labels, dawid_skene(labels)), proved=True)
+
+    assert (found.person, found.evidence) == (1, {"right": 0, "settled": 40, "verified": 40, "chance": 0.5})
 
 
 def test_accounts_that_agree_more_than_their_reliability_explains_are_named():
