@@ -79,6 +79,7 @@ def test_practice_and_what_names_no_segment_are_not_cut(example):
         ("food", False): 2,
         ("", False): 9,
     }
+    assert len(list(balance(rows(example, law=3, food=2, _=50), Ledger(), 0.5))) == 55
 
 
 def test_one_segment_alone_is_left_as_it_is(example, answers):

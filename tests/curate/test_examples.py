@@ -160,6 +160,12 @@ def test_weak_marks_of_several_people_add_up_and_each_stands_for_its_own():
     assert [row.weight for row in found] == pytest.approx([0.7, 1.4])
 
 
+def test_one_person_counts_as_one_at_most_however_often_they_say_it():
+    doubts = [signal(-1.0, 0.15, f"w{i}") for i in range(5)]  # 0.75 together, none of them credible alone
+
+    assert examples((exchange(), [signal(1.0, 0.9), signal(1.0, 0.9, feedback_id="f2"), *doubts])) == []
+
+
 def test_many_who_agree_weigh_one_at_most():
     found = examples((exchange(), [signal(1.0, 0.7, f"u{i}") for i in range(5)]))
 
