@@ -39,6 +39,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/aa.py
 	$(BIN)/python benchmarks/loop_vs_corpus.py
 	$(BIN)/python -m benchmarks.exchange_rate
+	$(BIN)/python -m benchmarks.rounds
 
 # Makes the embedded model again: the same fingerprint for the same seed, thread count and machine type.
 tiny: $(READY)

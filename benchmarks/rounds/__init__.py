@@ -1,0 +1,1 @@
+"""How much do deployment rounds give: serve, hear people, retrain, serve again?"""

@@ -1,0 +1,138 @@
+"""The table, the JSON and the figure."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.exchange_rate.rates import t_interval
+from benchmarks.rounds.plan import Cell, Sizes
+
+PACKAGES = ("loopwise", "numpy", "torch", "transformers", "trl")
+Found = Mapping[Cell, Mapping[str, Any]]
+
+
+def gain(found: Mapping[str, Any]) -> float:
+    """Points that the last model has over the first, on the held-out suite."""
+    return 100 * (found["suite"][-1] - found["suite"][0])
+
+
+def groups(found: Found) -> dict[Cell, list[Cell]]:
+    """Cells that differ in the seed alone, by what they share, in the order in which they were measured."""
+    made: dict[Cell, list[Cell]] = {}
+    for cell in found:
+        made.setdefault(cell.group, []).append(cell)
+    return made
+
+
+def paired(found: Found, one: Cell, other: Cell) -> list[float]:
+    """Points by which the last model of one group is ahead of the other's, for each seed that has both."""
+    cells = groups(found)
+    theirs = {cell.seed: gain(found[cell]) for cell in cells.get(other, ())}
+    return [gain(found[cell]) - theirs[cell.seed] for cell in cells.get(one, ()) if cell.seed in theirs]
+
+
+def drift(found: Found, n: int) -> dict[str, float]:
+    """Points between the first model's answers to the last round's questions and to the first's, over all seeds.
+
+    ``n`` questions at each end and seed. ``seen`` is the difference that 80 % of such runs would find (two-sided, 5 %).
+    """
+    ends_S2 = np.array([cell["probe"] for cell in found.values() if "probe" in cell])
+    first, last = ends_S2.mean(axis=0)
+    error = math.sqrt((first * (1 - first) + last * (1 - last)) / (n * len(ends_S2)))
+    points, half = 100 * (last - first), 196 * error
+    return {"points": points, "low": points - half, "high": points + half, "seen": 100 * (1.96 + 0.84) * error}
+
+
+def table(found: Found, sizes: Sizes) -> list[str]:
+    """What is printed: right answers on the held-out suite and to people, by group, and the comparisons."""
+    lines = [f"{'arm':<9}{'events':>7}{'method':>7}{'seeds':>6}{'suite':>22}{'points':>8}  95 %            people"]
+    for group, cells in groups(found).items():
+        first, last = (100 * np.mean([found[cell]["suite"][at] for cell in cells]) for at in (0, -1))
+        asked, end = (100 * np.mean([found[cell]["right"][at] for cell in cells]) for at in (0, -1))
+        points, low, high = t_interval(np.array([gain(found[cell]) for cell in cells]))
+        lines.append(
+            f"{group.arm:<9}{group.events:>7}{group.method:>7}{len(cells):>6}{first:>14.1f} → {last:>5.1f}"
+            f"{points:>+8.1f}  [{low:+.1f}, {high:+.1f}]{'':<4}{asked:.1f} → {end:.1f}"
+        )
+    for one, other in comparisons(found):
+        ahead = paired(found, one, other)
+        points, low, high = t_interval(np.array(ahead))
+        lines.append(
+            f"{_named(one)} ahead of {_named(other)}: {points:+.1f} [{low:+.1f}, {high:+.1f}], {len(ahead)} seeds"
+        )
+    moved = drift(found, sizes.probe)
+    lines.append(
+        f"control, last round's questions against the first's: {moved['points']:+.2f} "
+        f"[{moved['low']:+.2f}, {moved['high']:+.2f}]; 80 % of such runs find {moved['seen']:.2f}"
+    )
+    return lines
+
+
+def comparisons(found: Found) -> list[tuple[Cell, Cell]]:
+    """Rounds against the same events at once, wherever both were measured."""
+    there = groups(found)
+    pairs = [(group, replace(group, arm="once")) for group in there if group.arm == "rounds"]
+    return [(one, other) for one, other in pairs if other in there and len(paired(found, one, other)) > 1]
+
+
+def _named(group: Cell) -> str:
+    return f"{group.arm} ({group.events} events, {group.method})"
+
+
+def publish(found: Found, sizes: Sizes, out: Path, arguments: Sequence[str]) -> None:
+    """Prints the table, writes rounds.json and rounds.png."""
+    print("\n".join(table(found, sizes)))
+    document = {
+        "command": " ".join(["python -m benchmarks.rounds", *arguments]),
+        "settings": asdict(sizes),
+        "intervals": "95 %: Student's t over seeds, points paired by seed; of the probe, normal over all questions",
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "machine": {"processor": platform.processor() or platform.machine(), "threads": 1},
+        "drift": drift(found, sizes.probe),
+        "ahead": {
+            f"{_named(one)} of {_named(other)}": t_interval(np.array(paired(found, one, other)))
+            for one, other in comparisons(found)
+        },
+        "cells": [{**asdict(cell), "points": gain(one), **one} for cell, one in found.items()],
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "rounds.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    draw(found, sizes, out / "rounds.png")
+
+
+def draw(found: Found, sizes: Sizes, path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7.6, 4.6), dpi=140)
+    colors = pyplot.get_cmap("tab10").colors  # pyright: ignore[reportAttributeAccessIssue]
+    for number, (group, cells) in enumerate(groups(found).items()):
+        arm, events, method = group.arm, group.events, group.method
+        color = "#777777" if arm == "control" else colors[number % len(colors)]
+        heights_SR = 100 * np.array([found[cell]["suite"] for cell in cells])
+        rounds = range(sizes.rounds + 1) if arm == "rounds" else (0, sizes.rounds)
+        label = f"{arm}, {events} events" + (", imitation" if method == "sft" else "")
+        mark, style = ("o", "-") if arm == "rounds" else ("s", ":")
+        axes.plot(rounds, heights_SR.mean(axis=0), marker=mark, linestyle=style, color=color, label=label, markersize=4)
+        if arm == "rounds":
+            axes.fill_between(rounds, heights_SR.min(axis=0), heights_SR.max(axis=0), color=color, alpha=0.12)
+    axes.set_xlabel("rounds of events, after each of which the model is trained and deployed")
+    axes.set_ylabel("right answers on a held-out suite, %")
+    seeds = len({cell.seed for cell in found})
+    axes.set_title(f"Deployment rounds: mean and range over {seeds} seeds", loc="left", fontsize=11)
+    axes.grid(axis="y", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
