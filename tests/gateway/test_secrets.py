@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from commands import Done, here, in_process
 from loopwise.release.transitions import promote, register
 from loopwise.store import Store, keys
 from loopwise.types import Release
@@ -192,13 +193,15 @@ def test_no_secret_is_in_any_answer_log_or_file(tmp_path: Path, echo: Echo, star
         f"postgresql:/lw:{PASSWORD}@127.0.0.1/loopwise",
     ],
 )
-@pytest.mark.parametrize("command", [["up", "--only", "gateway"], ["doctor", "--json"]])
-def test_the_stores_password_is_in_no_message(tmp_path: Path, address: str, command: list[str]):
+@pytest.mark.parametrize(
+    ("run", "command"), [(in_process, ["up", "--only", "gateway"]), (here, ["doctor", "--json"])], ids=["up", "doctor"]
+)
+def test_the_stores_password_is_in_no_message(
+    tmp_path: Path, address: str, run: Callable[..., Done], command: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(VARIABLE, UPSTREAM_KEY)
     project(tmp_path, "http://127.0.0.1:9", address)
-    done = subprocess.run(
-        [sys.executable, "-m", "loopwise.cli.main", *command, "--dir", str(tmp_path), "--debug"],
-        capture_output=True, text=True, env={**os.environ, VARIABLE: UPSTREAM_KEY}, timeout=60,
-    )  # fmt: skip
+    done = run(*command, "--dir", str(tmp_path), "--debug")
     assert done.returncode != 0
     assert PASSWORD not in done.stdout + done.stderr
     assert "127.0.0.1" in done.stdout + done.stderr
