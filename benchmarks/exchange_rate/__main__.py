@@ -8,7 +8,7 @@ optimizer steps, on the seed corpus and what the arm adds: more corpus, right an
 kind and noise, random feedback, or nothing (extra compute alone). One arm trains nothing and retrieves corrections.
 All are scored on held-out questions of the users. An event's worth is the horizontal gap between learning curves.
 
-- classifier: a small network, the full grid of shift, kind, noise and number of events, 20 seeds.
+- classifier: a small network, the full grid of shift, kind, noise and number of events, 7 seeds.
 - model: the embedded language model, one factor at a time, 5 seeds.
 
 One thread. Each cell is kept as it is done, and a run that was cut short goes on. Writes exchange_rate.json and .png.
@@ -44,7 +44,7 @@ class Measured:
 
 PARTS: dict[Part, Measured] = {
     "classifier": Measured(
-        plan.classifier_cells, plan.CLASSIFIER, plan.CLASSIFIER_SHORT, 20, ("network.py", "task.py", "classifier.py")
+        plan.classifier_cells, plan.CLASSIFIER, plan.CLASSIFIER_SHORT, 7, ("network.py", "task.py", "classifier.py")
     ),
     "model": Measured(plan.model_cells, plan.MODEL, plan.MODEL_SHORT, 5, ("language.py",)),
 }
@@ -78,7 +78,7 @@ def parsed() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seeds", type=int, help="of every part; default: 20 and 5")
+    parser.add_argument("--seeds", type=int, help="of every part; default: 7 and 5")
     parser.add_argument("--part", choices=(*get_args(Part), "all"), default="all")
     parser.add_argument("--short", action="store_true", help="small sizes and few cells, to see that it runs")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results")

@@ -62,7 +62,7 @@ CLASSIFIER = Sizes(
     held_out=10_000,
     seed_corpus=1_000,
 )
-MODEL = Sizes(corpus=(0, 500, 2_000, 4_000), events=(1_000, 2_000), steps=150, held_out=1_000, seed_corpus=780)
+MODEL = Sizes(corpus=(0, 500, 2_000, 4_000), events=(1_000,), steps=150, held_out=1_000, seed_corpus=780)
 CLASSIFIER_SHORT = Sizes(corpus=(0, 500, 4_000), events=(1_000,), steps=200, held_out=1_000, seed_corpus=300)
 MODEL_SHORT = Sizes(corpus=(0, 200), events=(50,), steps=6, held_out=40, seed_corpus=100)
 
@@ -81,20 +81,15 @@ def classifier_cells(seed: int, sizes: Sizes) -> Iterator[Cell]:
 
 
 def model_cells(seed: int, sizes: Sizes) -> Iterator[Cell]:
-    """One factor at a time around the smallest number of events, without noise, at some shift."""
-    usual, more = sizes.events[0], sizes.events[1:]
+    """One factor at a time around honest events at some shift. Labels at no shift are corpus, and left out."""
+    (n,) = sizes.events
     yield Cell("model", seed, "served", 0)
-    yield from (Cell("model", seed, "corpus", n) for n in sizes.corpus)
-    yield from (Cell("model", seed, "labels", usual, shift) for shift in SHIFTS[1:])  # at no shift they are corpus
-    yield Cell("model", seed, "retrieval", usual, "some", "correction", shown=1)
-    for shift in SHIFTS:
-        yield Cell("model", seed, "retrieval", usual, shift, "correction", shown=4)
-        yield Cell("model", seed, "feedback", usual, shift, "right/wrong")
-        yield Cell("model", seed, "feedback", usual, shift, "correction")
+    yield from (Cell("model", seed, "corpus", more) for more in sizes.corpus)
+    yield from (Cell("model", seed, "labels", n, shift) for shift in SHIFTS[1:])
     for kind in KINDS[:2]:
-        yield from (Cell("model", seed, "feedback", n, "some", kind) for n in more)
-        yield Cell("model", seed, "random", usual, "some", kind)
-        yield Cell("model", seed, "feedback", usual, "some", kind, NOISES[-1])
-    yield Cell("model", seed, "feedback", usual, "some", "correction", NOISES[1])
-    yield Cell("model", seed, "feedback", usual, "some", "implicit")
-    yield from (Cell("model", seed, "marks", usual, shift, "right/wrong") for shift in SHIFTS[1:])
+        yield from (Cell("model", seed, "feedback", n, shift, kind) for shift in SHIFTS)
+        yield Cell("model", seed, "feedback", n, "some", kind, NOISES[-1])
+    yield Cell("model", seed, "feedback", n, "some", "implicit")
+    yield Cell("model", seed, "marks", n, "some", "right/wrong")
+    yield Cell("model", seed, "random", n, "some", "right/wrong")
+    yield Cell("model", seed, "retrieval", n, "some", "correction", shown=4)

@@ -118,7 +118,8 @@ class Rates:
         along = self._corpus_cells()
         if kind == "labels":
             labelled = [cell for cell in self._first.values() if cell.arm == "labels" and cell.shift == shift]
-            along = [along[0], *sorted(labelled, key=lambda cell: cell.n)]
+            labelled.sort(key=lambda cell: cell.n)
+            along = [along[0], *(labelled or along[1:])]  # at no shift labels are corpus
         sizes = [cell.n for cell in along]
         scores_SN = np.stack([self.by_seed(cell, shift) for cell in along], axis=1)
         return [curve(sizes, scores_SN[drawn], self.known) for drawn in [slice(None), *self._draws_BS]]
