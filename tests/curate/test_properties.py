@@ -59,7 +59,7 @@ good_examples = st.builds(
 )
 many = st.lists(examples, max_size=40)
 anchors = st.lists(good_examples, max_size=6)
-quickly = settings(max_examples=40, deadline=None)
+quickly = settings(max_examples=25, deadline=None)
 
 
 @quickly
