@@ -37,6 +37,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.gateway
 	$(BIN)/python benchmarks/simulate.py
 	$(BIN)/python benchmarks/aa.py
+	$(BIN)/python benchmarks/curation.py
 	$(BIN)/python benchmarks/loop_vs_corpus.py
 	$(BIN)/python -m benchmarks.exchange_rate
 	$(BIN)/python -m benchmarks.rounds
