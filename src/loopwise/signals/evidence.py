@@ -1,4 +1,4 @@
-"""All that stands, as columns of numbers: one pass over the store, 70 bytes for each feedback, 25 for each exchange.
+"""All that stands, as columns of numbers: one pass over the store, 78 bytes for each feedback, 25 for each exchange.
 
 The rows are put into an order that follows from what they say, not from when they arrived, so that sums over them come
 out alike to the last bit whatever else the store holds in between.
@@ -33,10 +33,10 @@ class Evidence:
     """N signals that stand and E exchanges that may be trained on.
 
     ``item_N`` is a hash of prompt and answer, so that the same answer to the same prompt is one item whoever got it;
-    ``prompt_N`` of the prompt; ``target_N`` of prompt and the better answer, 0 where there is none. ``number_N`` is a
-    rating's place on its scale or a metric's value, NaN elsewhere. ``whole_N`` is False for a share of what was said of
-    an episode. Of exchanges: who asked, release and segment as hashes, the prompt's length as a power of two, and
-    whether a person spoke of it.
+    ``prompt_N`` of the prompt; ``target_N`` of prompt and the better answer, ``words_N`` of the better answer alone,
+    both 0 where there is none. ``number_N`` is a rating's place on its scale or a metric's value, NaN elsewhere.
+    ``whole_N`` is False for a share of what was said of an episode. Of exchanges: who asked, release and segment as
+    hashes, the prompt's length as a power of two, and whether a person spoke of it.
     """
 
     people: Sequence[str]  # sorted; persons are places in it, or NOBODY
@@ -47,6 +47,7 @@ class Evidence:
     item_N: Integers
     prompt_N: Integers
     target_N: Integers
+    words_N: Integers
     strength_N: Reals
     number_N: Reals
     at_N: Reals
@@ -82,7 +83,7 @@ class _Columns:
 
     people: dict[str, int] = field(default_factory=dict[str, int])
     kinds: dict[str, int] = field(default_factory=dict[str, int])
-    ints: array[int] = field(default_factory=lambda: array("q"))  # 7 a signal
+    ints: array[int] = field(default_factory=lambda: array("q"))  # 8 a signal
     reals: array[float] = field(default_factory=lambda: array("d"))  # 3 a signal
     served: array[int] = field(default_factory=lambda: array("q"))  # 5 an exchange
 
@@ -94,10 +95,20 @@ class _Columns:
         answer = given.get(signal.choice)
         known = prompt is not None and answer is not None
         item = digest(prompt, normalized(answer or "")) if known else digest(one.id, signal.choice)
-        target = digest(prompt, normalized(signal.text)) if prompt is not None and signal.text is not None else 0
+        better = None if prompt is None or signal.text is None else normalized(signal.text)
+        target, words = (0, 0) if better is None else (digest(prompt, better), digest(better))
         kind = self.kinds.setdefault(kind_key(said, signal), len(self.kinds))
         asked_of = digest(one.id if prompt is None else prompt)
-        codes = (self.person(signal.user), kind, _SOURCES[signal.source], item, asked_of, target, said.share == 1.0)
+        codes = (
+            self.person(signal.user),
+            kind,
+            _SOURCES[signal.source],
+            item,
+            asked_of,
+            target,
+            words,
+            said.share == 1.0,
+        )
         self.ints.extend(map(int, codes))
         number = rating.share(said.feedback) if signal.kind == "rating" else None
         number = float(said.feedback.value) if signal.kind == "metric" else number
@@ -124,7 +135,7 @@ def gather(exchanges: Iterable[Served], gone: Integers, outcomes: Counter[str]) 
 def _ordered(columns: _Columns) -> Evidence:
     people, person_rank = _ranked(columns.people)
     kinds, kind_rank = _ranked(columns.kinds)
-    ints, reals = np.asarray(columns.ints).reshape(-1, 7), np.asarray(columns.reals).reshape(-1, 3)
+    ints, reals = np.asarray(columns.ints).reshape(-1, 8), np.asarray(columns.reals).reshape(-1, 3)
     served = np.asarray(columns.served).reshape(-1, 5)
     person, kind = person_rank[ints[:, 0]], kind_rank[ints[:, 1]]
     order = np.lexsort((reals[:, 0], ints[:, 5], ints[:, 2], kind, person, ints[:, 3], reals[:, 2]))
@@ -139,10 +150,11 @@ def _ordered(columns: _Columns) -> Evidence:
         item_N=ints[order, 3],
         prompt_N=ints[order, 4],
         target_N=ints[order, 5],
+        words_N=ints[order, 6],
         strength_N=reals[order, 0],
         number_N=reals[order, 1],
         at_N=reals[order, 2],
-        whole_N=ints[order, 6] == 1,
+        whole_N=ints[order, 7] == 1,
         user_E=user[by_what],
         release_E=served[by_what, 1],
         segment_E=served[by_what, 2],

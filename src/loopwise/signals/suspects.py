@@ -1,9 +1,9 @@
 """Who is kept out, and why: the tests in the order in which they lean on each other, and what operators decided.
 
 Bursts and copy-cats are seen without knowing what is true. Who they name no longer counts when reliability is worked
-out. Then the surest evidence comes first: who is refuted by verifiers; who agrees too much; who is refuted by others.
-After each, all is worked out anew without those who were named, until nobody is added: where liars outvote an honest
-person, they must be gone before that person is judged by the others' word.
+out. Then the surest evidence comes first: who is refuted by verifiers; who agrees too much; who pushes one answer that
+others refute; who is refuted by others. After each, all is worked out anew without those who were named, until nobody
+is added: where liars outvote an honest person, they must be gone before that person is judged by the others' word.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from loopwise.signals.bursts import bursts
 from loopwise.signals.copycats import Statements, alike
 from loopwise.signals.evidence import HUMAN, IMPLICIT, NOBODY, Evidence, Flags
 from loopwise.signals.meetings import joined_groups
+from loopwise.signals.pushing import pushing
 from loopwise.signals.raters import Jury, jury
 from loopwise.signals.ratings import Scales, neutral_place, scales
 from loopwise.signals.suspicion import Suspicion
@@ -73,7 +74,12 @@ def kept_out(evidence: Evidence, decided: Mapping[str, Decision]) -> Kept:
     for _ in range(_ROUNDS):
         together = collusion(fitted)
         edges += together.group_of.items()
-        steps = (below_chance(fitted, proved=True), together.suspicions(), below_chance(fitted, proved=False))
+        steps = (
+            below_chance(fitted, proved=True),
+            together.suspicions(),
+            pushing(evidence, counted),
+            below_chance(fitted, proved=False),
+        )
         if not any(add(step) for step in steps):  # the first that names anybody
             break
         counted, (scale, strength, fitted) = _anew(evidence, out)

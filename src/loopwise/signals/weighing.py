@@ -55,7 +55,7 @@ def weigh(conn: Connection, marks: Marks, settings: SignalSettings) -> Weighing:
     """What is known of people and kinds from all that was said up to the marks.
 
     A function of the store: no clock, no chance, and the order of rows that have nothing to do with each other changes
-    nothing. Takes about 70 bytes of memory for each feedback, 40 for each exchange and a few hundred for each person.
+    nothing. Takes about 80 bytes of memory for each feedback, 40 for each exchange and a few hundred for each person.
     """
     outcomes: Counter[str] = Counter()
     gone, on_episodes = withdrawn(conn, marks), falls(conn, marks, settings.episode)
