@@ -84,3 +84,8 @@ def test_practice_and_what_names_no_segment_are_not_cut(example):
 
 def test_one_segment_alone_is_left_as_it_is(example, answers):
     assert len(answers(partial(balance, share=0.1), rows(example, law=30))[0]) == 30
+
+
+def test_a_tiny_segment_does_not_shrink_its_neighbor_to_its_own_size(example):
+    kept = balance(rows(example, law=300, food=1), Ledger(), 0.5, fewest=100)
+    assert Counter(row.segment for row in kept) == {"law": 100, "food": 1}

@@ -13,11 +13,13 @@ from loopwise.curate.spill import spilled
 from loopwise.types import Example
 
 STEP = "balance"
+FEWEST = 500  # a tiny segment must not shrink its neighbors to its own size
 _ROUNDING = 1e-9
 
 
-def balance(examples: Iterable[Example], ledger: Ledger, share: float) -> Iterator[Example]:
-    """Cuts each segment to at most ``share`` of people's examples, where there are two segments or more.
+def balance(examples: Iterable[Example], ledger: Ledger, share: float, fewest: int = 0) -> Iterator[Example]:
+    """Cuts each segment to at most ``share`` of people's examples, where there are two segments or more; none is cut
+    below ``fewest``.
 
     Of a segment that is too large, those examples stay whose hash is lowest: it does not matter who came first. An
     example that names no segment belongs to none: it is not cut, and counts in the whole. Where so few segments are
@@ -31,7 +33,7 @@ def balance(examples: Iterable[Example], ledger: Ledger, share: float) -> Iterat
             if example.user is not None:
                 drawn.setdefault(example.segment, array("Q")).append(_hash(example))
         n_other = len(drawn.pop("", ()))
-        most = most_of_each([len(hashes) for hashes in drawn.values()], n_other, share)
+        most = max(fewest, most_of_each([len(hashes) for hashes in drawn.values()], n_other, share))
         limits = {name: _lowest(hashes, most) for name, hashes in drawn.items() if len(hashes) > most}
         at_limit = dict.fromkeys(limits, 0)
         for example in spill:

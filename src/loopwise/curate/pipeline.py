@@ -16,7 +16,7 @@ from pathlib import Path
 
 from loopwise.config import CurateSettings
 from loopwise.curate.anchors import mix_anchors
-from loopwise.curate.balance import balance
+from loopwise.curate.balance import FEWEST, balance
 from loopwise.curate.caps import cap_per_group, cap_per_person, cap_per_prompt, cap_per_window
 from loopwise.curate.conflicts import settle_conflicts
 from loopwise.curate.decontaminate import decontaminate
@@ -51,7 +51,7 @@ def steps(suites: Sequence[Suite], settings: CurateSettings, guards: Guards) -> 
         "cap per person": partial(cap_per_person, most=settings.per_person),
         "cap per group": partial(cap_per_group, most=settings.per_group, groups=guards.groups),
         "cap per window": partial(cap_per_window, most=settings.per_window, hours=settings.window_hours),
-        "balance": partial(balance, share=settings.segment_share),
+        "balance": partial(balance, share=settings.segment_share, fewest=FEWEST),
     }
 
 
