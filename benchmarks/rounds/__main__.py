@@ -53,6 +53,8 @@ def main() -> None:
             if time.monotonic() - began < 60 * given.minutes:
                 kept.put(cell, measure(cell, sizes, shared))
                 print(f"{cell}: {gain(kept.done[cell]):+.1f} points, {kept.done[cell]['seconds']:.0f} s", flush=True)
+    if cells[0] not in kept.done:
+        sys.exit("Nothing was measured yet: give more --minutes.")
     publish({cell: kept.done[cell] for cell in cells if cell in kept.done}, sizes, given.out, sys.argv[1:])
 
 

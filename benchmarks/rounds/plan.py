@@ -45,8 +45,8 @@ def plan(seeds: Sequence[int]) -> list[Cell]:
     """The arms of all seeds come first, then the factors."""
     arms: tuple[Arm, ...] = ("control", "rounds", "once")
     cells = [Cell(seed, arm) for seed in seeds for arm in arms]
-    cells += [Cell(seed, arm, 2_000) for seed in seeds for arm in ("rounds", "once")]
-    return cells + [Cell(seed, "rounds", method="sft") for seed in seeds]
+    learned: tuple[Arm, ...] = ("rounds", "once")
+    return cells + [Cell(seed, arm, n, "sft") for n in (200, 2_000) for seed in seeds for arm in learned]
 
 
 def short_plan(seeds: Sequence[int]) -> list[Cell]:

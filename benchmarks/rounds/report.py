@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.exchange_rate.rates import t_interval
 from benchmarks.rounds.plan import Cell, Sizes
 
+WANTED, STILL = 20, 2  # points that rounds shall give, and that the control may move
 PACKAGES = ("loopwise", "numpy", "torch", "transformers", "trl")
 Found = Mapping[Cell, Mapping[str, Any]]
 
@@ -39,13 +40,22 @@ def paired(found: Found, one: Cell, other: Cell) -> list[float]:
     return [gain(found[cell]) - theirs[cell.seed] for cell in cells.get(one, ()) if cell.seed in theirs]
 
 
+def interval(points: Sequence[float]) -> tuple[float, float, float] | None:
+    """Mean and 95 % limits; None with fewer than two seeds."""
+    return t_interval(np.array(points)) if len(points) > 1 else None
+
+
+def _shown(limits: tuple[float, float, float] | None) -> str:
+    return "one seed" if limits is None else f"{limits[0]:+.1f} [{limits[1]:+.1f}, {limits[2]:+.1f}]"
+
+
 def drift(found: Found, n: int) -> dict[str, float]:
     """Points between the first model's answers to the last round's questions and to the first's, over all seeds.
 
     ``n`` questions at each end and seed. ``seen`` is the difference that 80 % of such runs would find (two-sided, 5 %).
     """
     ends_S2 = np.array([cell["probe"] for cell in found.values() if "probe" in cell])
-    first, last = ends_S2.mean(axis=0)
+    first, last = ends_S2.mean(axis=0).tolist()
     error = math.sqrt((first * (1 - first) + last * (1 - last)) / (n * len(ends_S2)))
     points, half = 100 * (last - first), 196 * error
     return {"points": points, "low": points - half, "high": points + half, "seen": 100 * (1.96 + 0.84) * error}
@@ -53,27 +63,39 @@ def drift(found: Found, n: int) -> dict[str, float]:
 
 def table(found: Found, sizes: Sizes) -> list[str]:
     """What is printed: right answers on the held-out suite and to people, by group, and the comparisons."""
-    lines = [f"{'arm':<9}{'events':>7}{'method':>7}{'seeds':>6}{'suite':>22}{'points':>8}  95 %            people"]
+    lines = [f"{'arm':<9}{'events':>7}{'method':>7}{'seeds':>6}{'suite, %':>16}  {'points':<22}people, %"]
     for group, cells in groups(found).items():
         first, last = (100 * np.mean([found[cell]["suite"][at] for cell in cells]) for at in (0, -1))
         asked, end = (100 * np.mean([found[cell]["right"][at] for cell in cells]) for at in (0, -1))
-        points, low, high = t_interval(np.array([gain(found[cell]) for cell in cells]))
+        points = [gain(found[cell]) for cell in cells]
+        shown = f"{np.mean(points):+.1f}" if len(points) == 1 else _shown(interval(points))
         lines.append(
-            f"{group.arm:<9}{group.events:>7}{group.method:>7}{len(cells):>6}{first:>14.1f} → {last:>5.1f}"
-            f"{points:>+8.1f}  [{low:+.1f}, {high:+.1f}]{'':<4}{asked:.1f} → {end:.1f}"
+            f"{group.arm:<9}{group.events:>7}{group.method:>7}{len(cells):>6}{first:>9.1f} → {last:.1f}  "
+            f"{shown:<22}{asked:.1f} → {end:.1f}"
         )
     for one, other in comparisons(found):
         ahead = paired(found, one, other)
-        points, low, high = t_interval(np.array(ahead))
-        lines.append(
-            f"{_named(one)} ahead of {_named(other)}: {points:+.1f} [{low:+.1f}, {high:+.1f}], {len(ahead)} seeds"
-        )
+        lines.append(f"{_named(one)} ahead of {_named(other)}: {_shown(interval(ahead))}, {len(ahead)} seeds")
     moved = drift(found, sizes.probe)
     lines.append(
         f"control, last round's questions against the first's: {moved['points']:+.2f} "
         f"[{moved['low']:+.2f}, {moved['high']:+.2f}]; 80 % of such runs find {moved['seen']:.2f}"
     )
-    return lines
+    met = {True: "met", False: "not met"}
+    return lines + [f"{t['name']}: {t['found']:+.1f}, {met[t['met']]}" for t in targets(found, sizes.probe)]
+
+
+def targets(found: Found, n: int) -> list[dict[str, Any]]:
+    """What was wanted beforehand, and whether it came: each method's rounds, and the control."""
+    reached = {
+        f"{_named(group)}: at least +{WANTED} points": float(np.mean([gain(found[cell]) for cell in cells]))
+        for group, cells in groups(found).items()
+        if group.arm == "rounds"
+    }
+    moved = drift(found, n)
+    still = moved["low"] > -STILL and moved["high"] < STILL
+    rows = [{"name": name, "found": points, "met": points >= WANTED} for name, points in reached.items()]
+    return [*rows, {"name": f"control within {STILL} points", "found": moved["points"], "met": still}]
 
 
 def comparisons(found: Found) -> list[tuple[Cell, Cell]]:
@@ -96,9 +118,18 @@ def publish(found: Found, sizes: Sizes, out: Path, arguments: Sequence[str]) -> 
         "intervals": "95 %: Student's t over seeds, points paired by seed; of the probe, normal over all questions",
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "machine": {"processor": platform.processor() or platform.machine(), "threads": 1},
+        "targets": targets(found, sizes.probe),
         "drift": drift(found, sizes.probe),
+        "points": [
+            {
+                **{name: value for name, value in asdict(group).items() if name != "seed"},
+                "seeds": len(cells),
+                "interval": interval([gain(found[cell]) for cell in cells]),
+            }
+            for group, cells in groups(found).items()
+        ],
         "ahead": {
-            f"{_named(one)} of {_named(other)}": t_interval(np.array(paired(found, one, other)))
+            f"{_named(one)} of {_named(other)}": interval(paired(found, one, other))
             for one, other in comparisons(found)
         },
         "cells": [{**asdict(cell), "points": gain(one), **one} for cell, one in found.items()],
