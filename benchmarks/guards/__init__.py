@@ -1,0 +1,1 @@
+"""What each guard between feedback and training is worth."""
