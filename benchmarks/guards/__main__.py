@@ -69,7 +69,7 @@ class Kept:
 def main() -> int:
     given = parsed()
     sizes, began = SHORT if given.short else FULL, time.monotonic()
-    kept = Kept(given.out / "cells", sizes)
+    kept = Kept(given.out / "cache", sizes)
     bases = []
     for seed in range(given.seeds):
         world = World(seed, sizes.events, sizes.pool, sizes.held_out)
