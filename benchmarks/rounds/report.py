@@ -15,6 +15,8 @@ import numpy as np
 from benchmarks.exchange_rate.rates import t_interval
 from benchmarks.rounds.plan import Cell, Sizes
 
+COLORS = ("#1f5fbf", "#c8651b", "#2a8a4a", "#8a3fa0")
+METHODS = {"auto": "as the data choose", "sft": "imitation"}
 WANTED, STILL = 20, 2  # points that rounds shall give, and that the control may move
 PACKAGES = ("loopwise", "numpy", "torch", "transformers", "trl")
 Found = Mapping[Cell, Mapping[str, Any]]
@@ -145,25 +147,28 @@ def draw(found: Found, sizes: Sizes, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7.6, 4.6), dpi=140)
-    colors = pyplot.get_cmap("tab10").colors  # pyright: ignore[reportAttributeAccessIssue]
+    figure, axes = pyplot.subplots(figsize=(8.4, 4.6), dpi=140)
+    colors = dict(zip(dict.fromkeys((g.events, g.method) for g in groups(found)), COLORS, strict=False))
     for number, (group, cells) in enumerate(groups(found).items()):
-        arm, events, method = group.arm, group.events, group.method
-        color = "#777777" if arm == "control" else colors[number % len(colors)]
+        color = "#777777" if group.arm == "control" else colors[group.events, group.method]
         heights_SR = 100 * np.array([found[cell]["suite"] for cell in cells])
-        rounds = range(sizes.rounds + 1) if arm == "rounds" else (0, sizes.rounds)
-        label = f"{arm}, {events} events" + (", imitation" if method == "sft" else "")
-        mark, style = ("o", "-") if arm == "rounds" else ("s", ":")
-        axes.plot(rounds, heights_SR.mean(axis=0), marker=mark, linestyle=style, color=color, label=label, markersize=4)
-        if arm == "rounds":
-            axes.fill_between(rounds, heights_SR.min(axis=0), heights_SR.max(axis=0), color=color, alpha=0.12)
+        mean_R, low_R, high_R = heights_SR.mean(axis=0), heights_SR.min(axis=0), heights_SR.max(axis=0)
+        label = f"{group.arm}, {group.events:,} events a round, {METHODS[group.method]} ({len(cells)} seeds)"
+        if group.arm == "rounds":
+            axes.plot(range(sizes.rounds + 1), mean_R, marker="o", color=color, label=label, markersize=4)
+            axes.fill_between(range(sizes.rounds + 1), low_R, high_R, color=color, alpha=0.12)
+        elif group.arm == "control":
+            axes.axhline(mean_R[-1], color=color, linestyle=":", label=f"control: the first model ({len(cells)} seeds)")
+        else:
+            spread = [[mean_R[-1] - low_R[-1]], [high_R[-1] - mean_R[-1]]]
+            place = sizes.rounds + 0.15 * number
+            axes.errorbar(place, mean_R[-1], spread, marker="s", color=color, label=label, markersize=5, capsize=3)
     axes.set_xlabel("rounds of events, after each of which the model is trained and deployed")
     axes.set_ylabel("right answers on a held-out suite, %")
-    seeds = len({cell.seed for cell in found})
-    axes.set_title(f"Deployment rounds: mean and range over {seeds} seeds", loc="left", fontsize=11)
+    axes.set_title("Deployment rounds: mean and range over seeds", loc="left", fontsize=11)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     figure.tight_layout()
     figure.savefig(path)
     pyplot.close(figure)
