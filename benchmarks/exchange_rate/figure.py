@@ -35,20 +35,23 @@ FLOOR = -6  # points; random feedback falls far below, and its figures stand in 
 
 
 def draw(rates: Mapping[Part, Rates], path: Path) -> None:
-    rows = 2 * ("classifier" in rates) + ("model" in rates)
-    figure, axes = plt.subplots(rows, 3, figsize=(14, 4.6 * rows), layout="constrained", squeeze=False)
+    heights = [4.6 * rows for part, rows in (("classifier", 2), ("model", 1)) if part in rates]
+    figure = plt.figure(figsize=(15, sum(heights)), layout="constrained")
+    panels = iter(np.atleast_1d(figure.subfigures(len(heights), 1, height_ratios=heights)))
     if "classifier" in rates:
+        panel = next(panels)
+        axes = panel.subplots(2, 3)
         for axis, shift in zip(axes[0], SHIFTS, strict=True):
             curves(axis, rates["classifier"], shift)
         handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
+        panel.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
         worth(axes[1][0], rates["classifier"])
         noise(axes[1][1], rates["classifier"])
         at_home(axes[1][2], rates["classifier"])
     if "model" in rates:
-        for axis, shift in zip(axes[-1], SHIFTS, strict=True):
+        for axis, shift in zip(next(panels).subplots(1, 3), SHIFTS, strict=True):
             language(axis, rates["model"], shift)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
@@ -74,8 +77,8 @@ def curves(axis: Axes, rates: Rates, shift: Shift) -> None:
 def gap(axis: Axes, events: float, examples: float, height: float) -> None:
     """The horizontal gap that is the worth."""
     axis.annotate("", (examples, height), (events, height), arrowprops={"arrowstyle": "->", "color": "#1f5fbf"})
-    text = f"{events:,.0f} right/wrong events =\n{examples:,.0f} corpus examples"
-    axis.annotate(text, (examples, height), (4, -30), textcoords="offset points", color="#1f5fbf", fontsize=8)
+    text = f"arrow: {events:,.0f} right/wrong events =\n{examples:,.0f} corpus examples"
+    axis.text(0.03, 0.9, text, transform=axis.transAxes, color="#1f5fbf", fontsize=9)
 
 
 def worth(axis: Axes, rates: Rates) -> None:
@@ -130,7 +133,7 @@ def at_home(axis: Axes, rates: Rates) -> None:
     axis.axhline(0, color="#999999", lw=0.8)
     sized(axis, "examples or events beyond the seed corpus")
     axis.set_ylim(bottom=FLOOR)
-    decorate(axis, "The same on the corpus's own questions (strong shift)", "points over extra compute alone")
+    decorate(axis, "The corpus's own questions (strong shift)", "points over extra compute alone")
 
 
 def language(axis: Axes, rates: Rates, shift: Shift) -> None:
@@ -151,7 +154,8 @@ def language(axis: Axes, rates: Rates, shift: Shift) -> None:
 def described(cell: Cell) -> str:
     """An arm in words."""
     what = {"corpus": "more corpus", "labels": "labels", "retrieval": f"corrections, {cell.shown} in the prompt"}
-    kind = {"random": "random ", "marks": "pushed by "}.get(cell.arm, "") + f"{cell.kind}"
+    kinds = {"right/wrong": "right/wrong", "correction": "corrections", "implicit": "implicit", None: ""}
+    kind = {"random": "random "}.get(cell.arm, "") + kinds[cell.kind] + {"marks": ", by KTO"}.get(cell.arm, "")
     errs = f", {100 * cell.noise:.0f} % noise" if cell.noise else ""
     return f"{cell.n:,} {what.get(cell.arm, kind)}{errs}"
 
