@@ -46,7 +46,8 @@ def plan(seeds: Sequence[int]) -> list[Cell]:
     arms: tuple[Arm, ...] = ("control", "rounds", "once")
     cells = [Cell(seed, arm) for seed in seeds for arm in arms]
     learned: tuple[Arm, ...] = ("rounds", "once")
-    return cells + [Cell(seed, arm, n, "sft") for n in (200, 2_000) for seed in seeds for arm in learned]
+    cells += [Cell(seed, arm, n, "sft") for n in (200, 2_000) for seed in seeds for arm in learned]
+    return cells + [Cell(seed, arm, 2_000, "sft", 16_000) for seed in seeds for arm in reversed(learned)]
 
 
 def short_plan(seeds: Sequence[int]) -> list[Cell]:

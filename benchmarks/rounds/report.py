@@ -65,15 +65,17 @@ def drift(found: Found, n: int) -> dict[str, float]:
 
 def table(found: Found, sizes: Sizes) -> list[str]:
     """What is printed: right answers on the held-out suite and to people, by group, and the comparisons."""
-    lines = [f"{'arm':<9}{'events':>7}{'method':>7}{'seeds':>6}{'suite, %':>16}  {'points':<22}people, %"]
+    lines = [
+        f"{'arm':<9}{'events':>7}{'method':>7}{'examples':>9}{'seeds':>6}{'suite, %':>16}  {'points':<22}people, %"
+    ]
     for group, cells in groups(found).items():
         first, last = (100 * np.mean([found[cell]["suite"][at] for cell in cells]) for at in (0, -1))
         asked, end = (100 * np.mean([found[cell]["right"][at] for cell in cells]) for at in (0, -1))
         points = [gain(found[cell]) for cell in cells]
         shown = f"{np.mean(points):+.1f}" if len(points) == 1 else _shown(interval(points))
         lines.append(
-            f"{group.arm:<9}{group.events:>7}{group.method:>7}{len(cells):>6}{first:>9.1f} → {last:.1f}  "
-            f"{shown:<22}{asked:.1f} → {end:.1f}"
+            f"{group.arm:<9}{group.events:>7}{group.method:>7}{group.examples:>9}{len(cells):>6}{first:>9.1f} → "
+            f"{last:.1f}  {shown:<22}{asked:.1f} → {end:.1f}"
         )
     for one, other in comparisons(found):
         ahead = paired(found, one, other)
@@ -108,7 +110,7 @@ def comparisons(found: Found) -> list[tuple[Cell, Cell]]:
 
 
 def _named(group: Cell) -> str:
-    return f"{group.arm} ({group.events} events, {group.method})"
+    return f"{group.arm} ({group.events} events, {group.method}, {group.examples} examples)"
 
 
 def publish(found: Found, sizes: Sizes, out: Path, arguments: Sequence[str]) -> None:
@@ -148,24 +150,25 @@ def draw(found: Found, sizes: Sizes, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8.4, 4.6), dpi=140)
-    colors = dict(zip(dict.fromkeys((g.events, g.method) for g in groups(found)), COLORS, strict=False))
+    colors = dict(zip(dict.fromkeys((g.events, g.method, g.examples) for g in groups(found)), COLORS, strict=False))
     for number, (group, cells) in enumerate(groups(found).items()):
-        color = "#777777" if group.arm == "control" else colors[group.events, group.method]
+        color = "#777777" if group.arm == "control" else colors[group.events, group.method, group.examples]
         heights_SR = 100 * np.array([found[cell]["suite"] for cell in cells])
         mean_R, low_R, high_R = heights_SR.mean(axis=0), heights_SR.min(axis=0), heights_SR.max(axis=0)
-        label = f"{group.arm}, {group.events:,} events a round, {METHODS[group.method]} ({len(cells)} seeds)"
+        size = f"{group.events:,} events and {group.examples:,} examples a round"
+        label = f"{group.arm}: {size}, {METHODS[group.method]} ({len(cells)})"
         if group.arm == "rounds":
             axes.plot(range(sizes.rounds + 1), mean_R, marker="o", color=color, label=label, markersize=4)
             axes.fill_between(range(sizes.rounds + 1), low_R, high_R, color=color, alpha=0.12)
         elif group.arm == "control":
-            axes.axhline(mean_R[-1], color=color, linestyle=":", label=f"control: the first model ({len(cells)} seeds)")
+            axes.axhline(mean_R[-1], color=color, linestyle=":", label=f"control: the first model ({len(cells)})")
         else:
             spread = [[mean_R[-1] - low_R[-1]], [high_R[-1] - mean_R[-1]]]
             place = sizes.rounds + 0.15 * number
             axes.errorbar(place, mean_R[-1], spread, marker="s", color=color, label=label, markersize=5, capsize=3)
     axes.set_xlabel("rounds of events, after each of which the model is trained and deployed")
     axes.set_ylabel("right answers on a held-out suite, %")
-    axes.set_title("Deployment rounds: mean and range over seeds", loc="left", fontsize=11)
+    axes.set_title("Deployment rounds: mean and range over seeds (how many)", loc="left", fontsize=11)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
