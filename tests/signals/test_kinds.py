@@ -21,7 +21,7 @@ def judged(name: str, strengths: Any, good: Any, people: int, numbers: Any = Non
     number = np.full(n, np.nan) if numbers is None else np.asarray(numbers, float)
     evidence = Evidence(
         [f"u{person}" for person in range(people)], [name], np.arange(n) % people, zeros, np.full(n, IMPLICIT), items,
-        items, zeros, np.asarray(strengths, float), number, np.zeros(n), np.ones(n, bool), zeros[:0], zeros[:0],
+        items, zeros, zeros, np.asarray(strengths, float), number, np.zeros(n), np.ones(n, bool), zeros[:0], zeros[:0],
         zeros[:0], zeros[:0], np.zeros(0, bool),
     )  # fmt: skip
     others = np.arange(10_001, 10_001 + 2_000)  # answers of which nobody saw such an event: half of them are good

@@ -22,13 +22,13 @@ def labels(votes: Votes, items: int, raters: int, truth: dict[int, int] | None =
 
 def plain(votes: Votes, items: int, raters: int, truth: dict[int, int], rounds: int) -> tuple[list[float], list[float]]:
     """The same model as sums over dictionaries: (probability that each item is good, each rater's sensitivity)."""
-    hit, calm, share = [PRIOR[0] / sum(PRIOR)] * raters, [PRIOR[0] / sum(PRIOR)] * raters, 0.5
+    hit, calm, share = [PRIOR[0] / sum(PRIOR)] * raters, [PRIOR[0] / sum(PRIOR)] * raters, [0.5, 0.5]
     told = [i for i in range(items) if i in truth or len({r for j, r, _ in votes if j == i}) > 1]
     good: list[float] = []
     for _ in range(rounds):
         good = []
         for i in range(items):
-            yes, no = share, 1 - share
+            yes, no = share[i in told], 1 - share[i in told]
             for j, r, up in votes:
                 if j == i:
                     yes *= hit[r] if up else 1 - hit[r]
@@ -38,7 +38,8 @@ def plain(votes: Votes, items: int, raters: int, truth: dict[int, int], rounds: 
             own = [(good[i], up) for i, s, up in votes if s == r and i in told]
             hit[r] = (PRIOR[0] + sum(g for g, up in own if up)) / (sum(PRIOR) + sum(g for g, _ in own))
             calm[r] = (PRIOR[0] + sum(1 - g for g, up in own if not up)) / (sum(PRIOR) + sum(1 - g for g, _ in own))
-        share = (sum(good[i] for i in told) + 1) / (len(told) + 2)
+        single = [i for i in range(items) if i not in told]
+        share = [(sum(good[i] for i in some) + 1) / (len(some) + 2) for some in (single, told)]
     return good, hit
 
 
@@ -100,17 +101,18 @@ def test_known_truth_is_clamped_and_rates_a_rater_by_hand():
 def test_what_others_say_of_an_item_leaves_out_ones_own_word():
     votes: Votes = [(0, 0, True), (0, 1, False), (1, 0, True), (2, 1, True)]
     fit = dawid_skene(labels(votes, 3, 2, {2: 0}))
+    several, single = (fit.good_I[0] + fit.good_I[2] + 1) / 4, (fit.good_I[1] + 1) / 3  # shares of good items
 
     def by_others(place: int) -> float:
         item, rater, _ = votes[place]
-        logit = math.log(fit.prevalence / (1 - fit.prevalence))
+        logit = math.log(several / (1 - several))
         for i, r, up in votes:
             if i == item and r != rater:
                 hit, calm = float(fit.sensitivity_R[r]), float(fit.specificity_R[r])
                 logit += math.log(hit / (1 - calm)) if up else math.log((1 - hit) / calm)
         return 1 / (1 + math.exp(-logit))
 
-    assert fit.others_N.tolist() == pytest.approx([by_others(0), by_others(1), fit.prevalence, 0.0])
+    assert fit.others_N.tolist() == pytest.approx([by_others(0), by_others(1), single, 0.0], abs=1e-5)
 
 
 def test_the_order_of_items_and_raters_changes_no_verdict():
@@ -125,3 +127,14 @@ def test_the_order_of_items_and_raters_changes_no_verdict():
 def test_nothing_said_is_a_fit_of_the_prior():
     empty = Labels(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, np.int64), 2)
     assert dawid_skene(empty).informedness == pytest.approx([0.7, 0.7])
+
+
+def test_complaints_that_nobody_shares_are_not_drowned_by_answers_that_many_like():
+    """Of 100 items with one label each 40 are called good: p = (0.4 - 0.15) / 0.7 of them are, to a hundredth."""
+    liked: Votes = [(i, r, True) for i in range(50) for r in (1, 2)]
+    alone: Votes = [(50 + i, 0, i < 40) for i in range(100)]
+
+    fit = dawid_skene(labels([*liked, *alone], 150, 3))
+
+    assert fit.good_I[50:].mean() == pytest.approx(0.25 / 0.7, abs=0.01)
+    assert (fit.good_I[90:] < 0.2).all()

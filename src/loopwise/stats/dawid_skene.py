@@ -36,7 +36,7 @@ class Labels:
 @dataclass(frozen=True)
 class Fit:
     """``good_I`` is the probability that an item is good; ``others_N`` is that of a label's item without the label
-    itself; ``sensitivity_R`` and ``specificity_R`` are posterior means."""
+    itself; ``sensitivity_R`` and ``specificity_R`` are posterior means; ``prevalence`` is the share of good items."""
 
     good_I: Reals
     others_N: Reals
@@ -55,9 +55,10 @@ class Fit:
 def dawid_skene(labels: Labels, prior: tuple[float, float] = PRIOR) -> Fit:
     """Expectation-maximization from the prior on: no random start, so the same labels give the same fit.
 
-    Each rater's sensitivity and specificity have the prior Beta(*prior), the share of good items Beta(1, 1). Known
+    Each rater's sensitivity and specificity have the prior Beta(*prior), the shares of good items Beta(1, 1). Known
     truths are clamped. An item that one rater alone has labeled, and whose truth is not known, tells nothing of the
     rater and is left out of all rates: who only ever complains is not thereby one who cannot tell good from bad.
+    Such items have a share of good ones of their own: answers that several people are given are not like the others.
 
     What it assumes: raters err independently, given the truth. Where they do not (copies, one misleading answer that
     fools many), it is surer than it should be.
@@ -67,21 +68,21 @@ def dawid_skene(labels: Labels, prior: tuple[float, float] = PRIOR) -> Fit:
     telling_I = known | _by_several(labels)
     telling_N = telling_I[labels.item_N]
     sensitivity_R = specificity_R = np.full(labels.raters, prior[0] / sum(prior))
-    prevalence, good_I, rounds = 0.5, np.where(known, labels.truth_I, 0.5).astype(np.float64), 0
+    prevalence_I, good_I, rounds = np.full(items, 0.5), np.where(known, labels.truth_I, 0.5).astype(np.float64), 0
     for rounds in range(1, _ROUNDS + 1):
         evidence_N = _evidence(labels, sensitivity_R, specificity_R)
-        logit_I = _logit(prevalence) + np.bincount(labels.item_N, evidence_N, items)
+        logit_I = _logit(prevalence_I) + np.bincount(labels.item_N, evidence_N, items)
         before, good_I = good_I, np.where(known, labels.truth_I, _logistic(logit_I))
         sensitivity_R = _rate(labels, telling_N * good_I[labels.item_N], labels.good_N, prior)
         specificity_R = _rate(labels, telling_N * (1 - good_I[labels.item_N]), ~labels.good_N, prior)
-        prevalence = float((good_I[telling_I].sum() + 1) / (telling_I.sum() + 2))
+        prevalence_I = np.where(telling_I, _share(good_I[telling_I]), _share(good_I[~telling_I]))
         if rounds > 1 and np.abs(good_I - before).max(initial=0.0) < _CLOSE:
             break
     evidence_N = _evidence(labels, sensitivity_R, specificity_R)
-    logit_I = _logit(prevalence) + np.bincount(labels.item_N, evidence_N, items)
+    logit_I = _logit(prevalence_I) + np.bincount(labels.item_N, evidence_N, items)
     truth_N = labels.truth_I[labels.item_N]
     others_N = np.where(truth_N != UNKNOWN, truth_N, _logistic(logit_I[labels.item_N] - evidence_N))
-    return Fit(good_I, others_N, sensitivity_R, specificity_R, prevalence, rounds)
+    return Fit(good_I, others_N, sensitivity_R, specificity_R, _share(good_I), rounds)
 
 
 def _by_several(labels: Labels) -> NDArray[np.bool_]:
@@ -105,8 +106,12 @@ def _rate(labels: Labels, weight_N: Reals, right_N: NDArray[np.bool_], prior: tu
     return (prior[0] + right) / (sum(prior) + of)
 
 
-def _logit(share: float) -> float:
-    return float(np.log(share) - np.log1p(-share))
+def _share(good_I: Reals) -> float:
+    return float((good_I.sum() + 1) / (len(good_I) + 2))
+
+
+def _logit(share: Reals) -> Reals:
+    return np.log(share) - np.log1p(-share)
 
 
 def _logistic(logit: NDArray[np.floating[Any]]) -> Reals:
