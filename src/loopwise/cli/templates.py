@@ -56,6 +56,12 @@ n = {SUITE_N}
 path = "anchors.jsonl"
 share = 0.1
 
+# [curate]                      # what one prompt, person, group of alike accounts and day can teach at most
+# per_prompt = 2
+# per_person = 200
+# per_group = 400
+# per_window = 5000
+
 [release]
 approve = "{approve}"               # "auto" promotes what the gate has passed; "human" waits for 'loopwise promote'
 
@@ -68,7 +74,8 @@ seed = {seed}
 def openai_toml(url: str, model: str, base: Path | None, api_key_env: str | None = None) -> str:
     """Settings for a model behind a server of your own."""
     key = json.dumps(api_key_env, ensure_ascii=False) if api_key_env else '"OPENAI_API_KEY"'
-    train = f"\n[train]\nbase = {json.dumps(str(base.resolve()), ensure_ascii=False)}\n" if base else ""
+    folder = json.dumps(str(base.resolve()), ensure_ascii=False) if base else None
+    train = f"\n[train]\nbase = {folder}\nlearning_rate = 2e-4          # of the adapters\n" if folder else ""
     return f"""\
 # A Loopwise project in front of your own model. Unknown keys are refused.
 
