@@ -39,7 +39,7 @@ class Sizes:
     held_out: int
 
 
-FULL = Sizes((0.0, 0.2, 0.4), (0.0, 0.1, 0.2), events=3_600, pool=1_200, examples=9_600, held_out=200)
+FULL = Sizes((0.0, 0.2, 0.4), (0.0, 0.1, 0.2), events=3_600, pool=1_200, examples=6_400, held_out=200)
 SHORT = Sizes((0.3,), (0.2,), events=300, pool=100, examples=64, held_out=10)
 RESULTS = Path(__file__).parents[1] / "results"
 Cell = tuple[int, float, float, str]  # seed, noise, hostile, arm

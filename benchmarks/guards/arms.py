@@ -53,8 +53,11 @@ def measure(world: World, conditions: Conditions, arms: Iterable[str], dose: Dos
     with TemporaryDirectory(prefix="loopwise-guards-") as folder:
         store = Store("sqlite:///loopwise.db", Path(folder), create=True)
         world.fill(store, conditions)
+        with store.reading() as conn:
+            marks = Marks(exchanges.watermark(conn), feedback.watermark(conn))
+            weighing = weigh(conn, marks, SignalSettings())
         for arm in arms:
-            rows = curated(store, ARMS[arm], Path(folder))
+            rows = curated(store, marks, weighing, ARMS[arm])
             figures = {
                 **quality(world, rows),
                 **trained(world, rows, dose, Path(folder) / f"{arm.replace(' ', '-')}@1"),
@@ -63,15 +66,13 @@ def measure(world: World, conditions: Conditions, arms: Iterable[str], dose: Dos
         store.close()
 
 
-def curated(store: Store, guards: frozenset[str], folder: Path) -> list[Example]:
+def curated(store: Store, marks: Marks, found: Weighing, guards: frozenset[str]) -> list[Example]:
     """What the arm trains on, by the real pass over the store and the real steps, those of other guards left out."""
+    weighing, ledger = _guarded(found, guards), Ledger()
+    wanted = {*ALWAYS, *(step for guard in guards for step in STEPS.get(guard, ()))}
+    steps = pipeline.steps([], CurateSettings(), Guards(weighing.quarantined, weighing.groups))
     with store.reading() as conn:
-        marks = Marks(exchanges.watermark(conn), feedback.watermark(conn))
-        weighing = _guarded(weigh(conn, marks, SignalSettings()), guards)
-        stream: Iterable[Example] = from_people(about(conn, marks, weighing), frozenset(weighing.quarantined))
-        ledger = Ledger()
-        wanted = {*ALWAYS, *(step for guard in guards for step in STEPS.get(guard, ()))}
-        steps = pipeline.steps([], CurateSettings(), Guards(weighing.quarantined, weighing.groups))
+        stream: Iterable[Example] = from_people(about(conn, marks, weighing), weighing.quarantined)
         for name, step in steps.items():
             if name in wanted:
                 stream = step(stream, ledger)
