@@ -14,7 +14,7 @@ from loopwise.train.choose import Held, choose
         (Held(right=0, approved=50, refused=0, pairs=0, anchors=5), "sft"),  # only thumbs up
         (Held(right=20, approved=10, refused=10, pairs=400, anchors=40), "dpo"),  # preferences, few corrections
         (Held(right=3, approved=0, refused=0, pairs=8, anchors=0), "dpo"),
-        (Held(right=10, approved=60, refused=40, pairs=5, anchors=10), "kto"),  # thumbs up and down
+        (Held(right=10, approved=60, refused=40, pairs=5, anchors=10), "sft"),  # thumbs up and down
         (Held(right=0, approved=0, refused=20, pairs=0, anchors=20), "kto"),  # complaints, with anchors as the good
         (Held(right=4, approved=2, refused=1, pairs=2, anchors=0), "kto"),  # a few of each
     ],

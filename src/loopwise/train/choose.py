@@ -85,9 +85,11 @@ def _by_content(held: Held) -> tuple[Method, str]:
         return "sft", "at least half of the rows are verified or demonstrated answers, which teach most by imitation"
     if held.pairs >= LEAST and held.pairs >= held.approved + held.refused:
         return "dpo", "most judgments compare two answers to one prompt"
-    if held.refused + held.pairs > 0 and held.right + held.approved + held.pairs + held.anchors > 0:
-        # imitation would drop what was refused, and pairs are too few to carry a run of their own
-        return "kto", "most judgments mark single answers as good or bad"
+    if held.right + held.approved >= LEAST:
+        # of 1,000 marks on a small model imitating what pleased gained 8 points, and KTO on all of them lost 21
+        return "sft", "there are answers that pleased, and imitating them is surer than pushing off from the others"
+    if held.right + held.approved + held.pairs + held.anchors > 0:
+        return "kto", "most judgments say that single answers were bad, and too few which are good"
     raise TrainingError(
         f"The dataset holds {held.refused} refused answers and no good one, so no method can tell what to do instead: "
         "add anchors, or gather corrections."
