@@ -13,6 +13,13 @@ _GATEWAY = """\
 # on_store_failure = "refuse"   # an answer that cannot be recorded is refused, not passed on
 # retention_days = { exchanges = 90, feedback = 365 }   # after which text goes; default: it stays
 """
+_CAPS = """\
+# [curate]                      # what one prompt, person, group of alike accounts and day can teach at most
+# per_prompt = 2
+# per_person = 200
+# per_group = 400
+# per_window = 5000
+"""
 
 
 def embedded_toml(ports: tuple[int, int] = (4040, 4041), approve: str = "human", seed: int = 0) -> str:
@@ -56,12 +63,7 @@ n = {SUITE_N}
 path = "anchors.jsonl"
 share = 0.1
 
-# [curate]                      # what one prompt, person, group of alike accounts and day can teach at most
-# per_prompt = 2
-# per_person = 200
-# per_group = 400
-# per_window = 5000
-
+{_CAPS}
 [release]
 approve = "{approve}"               # "auto" promotes what the gate has passed; "human" waits for 'loopwise promote'
 
