@@ -155,7 +155,7 @@ def draw(found: Found, sizes: Sizes, path: Path) -> None:
         color = "#777777" if group.arm == "control" else colors[group.events, group.method, group.examples]
         heights_SR = 100 * np.array([found[cell]["suite"] for cell in cells])
         mean_R, low_R, high_R = heights_SR.mean(axis=0), heights_SR.min(axis=0), heights_SR.max(axis=0)
-        size = f"{group.events:,} events and {group.examples:,} examples a round"
+        size = f"{group.events:,} events, {group.examples:,} examples"
         label = f"{group.arm}: {size}, {METHODS[group.method]} ({len(cells)})"
         if group.arm == "rounds":
             axes.plot(range(sizes.rounds + 1), mean_R, marker="o", color=color, label=label, markersize=4)
@@ -166,12 +166,15 @@ def draw(found: Found, sizes: Sizes, path: Path) -> None:
             spread = [[mean_R[-1] - low_R[-1]], [high_R[-1] - mean_R[-1]]]
             place = sizes.rounds + 0.15 * number
             axes.errorbar(place, mean_R[-1], spread, marker="s", color=color, label=label, markersize=5, capsize=3)
+    axes.set_xticks(range(sizes.rounds + 1))
     axes.set_xlabel("rounds of events, after each of which the model is trained and deployed")
     axes.set_ylabel("right answers on a held-out suite, %")
-    axes.set_title("Deployment rounds: mean and range over seeds (how many)", loc="left", fontsize=11)
+    axes.set_title(
+        "Deployment rounds, by events and training examples a round: mean and range (seeds)", loc="left", fontsize=11
+    )
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+    axes.legend(frameon=False, fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     figure.tight_layout()
     figure.savefig(path)
     pyplot.close(figure)
