@@ -93,8 +93,8 @@ def test_feedback_from_client_and_command_line_reaches_the_status_and_the_trace(
     counts = loopwise_json("status", "--dir", str(project))["counts"]
     assert (counts["exchanges"], counts["feedback"]) == (1, 1)
     chain = loopwise_json("trace", answer.id, "--dir", str(project))["chain"]
-    assert [link["what"] for link in chain] == ["answer", "feedback", "release"]
-    assert "correction 'pool'" in chain[1]["says"]
+    assert [link["what"] for link in chain] == ["answer", "person", "release", "feedback"]
+    assert "correction 'pool'" in chain[-1]["says"]
 
 
 def test_a_second_up_says_that_the_port_is_taken(project: Path, serving: Callable[[Path], str]):

@@ -19,12 +19,13 @@ KINDS = {  # what each method learns best from
     "dpo": [example(f"q{i}", "yes", "pair", rejected="no") for i in range(120)],
     "kto": [example(f"q{i}", *(("yes", "approved") if i % 2 else ("no", "refused"))) for i in range(120)],
 }
+COMPLAINTS = [example(f"q{i}", "no", "refused") for i in range(60)]
 ANCHORS = [example(f"a{i}", "anchored", "anchor") for i in range(8)]
 SETTINGS = RunSettings(examples=320, batch=16, learning_rate=4e-3, seed=1)
 
 
 def settings_for(method: str) -> RunSettings:
-    return replace(SETTINGS, learning_rate={"sft": 4e-3, "dpo": 1e-1, "kto": 1.5e-1}[method])
+    return replace(SETTINGS, method=method, learning_rate={"sft": 4e-3, "dpo": 1e-1, "kto": 1.5e-1}[method])
 
 
 @pytest.fixture(params=sorted(METHODS))
@@ -38,7 +39,7 @@ def slow_but(fast: str) -> list:
 
 
 def test_auto_chooses_the_method_that_learns_most_from_the_data(method, write_dataset, parent, tmp_path):
-    dataset = write_dataset([*KINDS[method], *ANCHORS])
+    dataset = write_dataset([*{**KINDS, "kto": COMPLAINTS}[method], *ANCHORS])
 
     made = train(dataset, parent, tmp_path / "c", replace(SETTINGS, examples=16), silent)
 
