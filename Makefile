@@ -39,6 +39,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/aa.py
 	$(BIN)/python benchmarks/curation.py
 	$(BIN)/python benchmarks/loop_vs_corpus.py
+	$(BIN)/python -m benchmarks.redaction
+	$(BIN)/python -m benchmarks.guards
 	$(BIN)/python -m benchmarks.exchange_rate
 	$(BIN)/python -m benchmarks.rounds
 
