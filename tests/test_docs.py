@@ -91,7 +91,7 @@ def test_the_documents_commands_run(tmp_path: Path):
 def test_the_documents_settings_parse(path: Path, tmp_path: Path):
     (tmp_path / "models" / "en_core_web_lg").mkdir(parents=True)  # whose path must exist
     for body in _blocks(path, "toml"):
-        config.parse(body, tmp_path, path.name)
+        assert config.parse(body, tmp_path, path.name).dir == tmp_path.resolve()
 
 
 @pytest.mark.parametrize("path", _with("python"), ids=lambda path: path.name)

@@ -147,11 +147,11 @@ def test_datasets_with_their_rows_are_listed_and_lose_the_text_and_keep_the_line
         assert kept.manifest == {"kept": 3, "rows": 3}
         assert artifacts.dataset(conn, untouched, store.root).path.exists()
     assert not kept.path.exists()
-    rows = lineage.all_rows(kept.path)
+    rows = lineage.resting_on(kept.path, ["e2"], ["u2"])
     assert rows.people == {"u2": 2}
     assert {row.provenance for row in rows.first if row.user is None} == {("e2", "theirs on another's")}
     assert forget(store, ["u2"], 9.0).affected[0] == Affected(touched, 3, ("t@1",), ("t@2",))
-    assert not lineage.all_rows(kept.path).people
+    assert lineage.people_rows(kept.path).count == 0
 
 
 def test_what_is_said_later_of_a_forgotten_exchange_is_refused_and_its_return_too(store: Store):

@@ -57,13 +57,8 @@ def readable(path: Path) -> bool:
     return path.exists() or _sidecar(path).exists()
 
 
-def all_rows(path: Path) -> Rows:
-    """Every row. Raises FileNotFoundError where ``readable`` says no."""
-    return _found(path, lambda batch: np.ones(batch.num_rows, dtype=bool))
-
-
 def people_rows(path: Path) -> Rows:
-    """The rows that rest on what people said."""
+    """The rows that rest on what people said. Raises FileNotFoundError where ``readable`` says no."""
     return _found(path, lambda batch: batch["user"].is_valid().to_numpy(zero_copy_only=False))
 
 

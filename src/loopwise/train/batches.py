@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -65,7 +66,7 @@ def weights_of(rows: Sequence[TokenRow]) -> torch.Tensor:
     return torch.tensor([row.weight for row in rows], dtype=torch.float32)
 
 
-class Planned(Dataset):
+class Planned(Dataset, ABC):
     """Ready batches: step i is ``self.of(plan[i])``. A subclass says what the batch of some rows is."""
 
     def __init__(self, plan_SB: np.ndarray):
@@ -77,9 +78,9 @@ class Planned(Dataset):
     def __getitem__(self, step: int) -> Batch:
         return self.of(self.plan[step], step)
 
+    @abstractmethod
     def of(self, places_B: np.ndarray, step: int | None = None) -> Batch:
         """The batch of the rows at these places; of a step also what only training adds."""
-        raise NotImplementedError
 
 
 class Batches(Planned):

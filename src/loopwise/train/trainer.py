@@ -7,6 +7,7 @@ says why), ``datasets.map`` (rows arrive tokenized), telemetry. ``benchmarks/tra
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,19 @@ _WARMUP = 0.05  # of all steps: AdamW's first steps are blind to the gradient's 
 _LOGGED = 50  # points in the loss history
 
 
-class PlannedTrainer(Trainer):
+class PlannedTrainer(Trainer, ABC):
     """Mixed into one of TRL's trainers, before it: trains on planned batches by its ``batch_loss``."""
 
     planned: Planned
     done: int = 0  # steps that an earlier, killed process made
 
+    @abstractmethod
     def terms(self, model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """What the loss is the weighted mean of, and the weights."""
-        raise NotImplementedError
 
+    @abstractmethod
     def row_losses(self, model, batch: Batch) -> torch.Tensor:
         """One loss for each row, to compare models by on rows that are held out."""
-        raise NotImplementedError
 
     def batch_loss(self, model, batch: Batch) -> torch.Tensor:
         losses, weights = self.terms(model, batch)
